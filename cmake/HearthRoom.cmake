@@ -1,0 +1,34 @@
+# One room of cpp/ is one static library. A room sees the headers of cpp/ and the libraries it names,
+# nothing else: what it does not link it cannot include.
+#
+#   hearth_room(cache SOURCES model_cache.cc lru.cc USES hearth_model PRIVATE_USES hearth_json)
+function(hearth_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;USES;PRIVATE_USES" ${ARGN})
+  add_library(hearth_${name} STATIC ${ROOM_SOURCES})
+  target_include_directories(hearth_${name} PUBLIC "${PROJECT_SOURCE_DIR}/cpp")
+  target_link_libraries(hearth_${name} PUBLIC ${ROOM_USES} PRIVATE ${ROOM_PRIVATE_USES})
+  hearth_warnings(hearth_${name})
+endfunction()
+
+function(hearth_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Werror)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    target_compile_options(${target} PRIVATE -Wthread-safety)
+  endif()
+endfunction()
+
+# A test program of one room: hearth_test(cache SOURCES a_test.cc USES hearth_cache)
+function(hearth_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;USES" ${ARGN})
+  add_executable(${name}_test ${TEST_SOURCES})
+  target_include_directories(${name}_test PRIVATE "${PROJECT_SOURCE_DIR}/tests/cpp")
+  target_link_libraries(${name}_test PRIVATE ${TEST_USES} GTest::gtest GTest::gtest_main)
+  hearth_warnings(${name}_test)
+  gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60)
+endfunction()
+
+if(HEARTH_SANITIZE)
+  add_compile_options(-fsanitize=${HEARTH_SANITIZE} -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=${HEARTH_SANITIZE})
+endif()

@@ -1,0 +1,75 @@
+#ifndef HEARTH_BASE_ERROR_H_
+#define HEARTH_BASE_ERROR_H_
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace hearth {
+
+// The root of everything hearth throws on purpose. The class is the contract; the message is for
+// people and says what happened, to which model, and what to do about it.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A configuration value that is missing, of the wrong type or out of range.
+class ConfigError : public Error {
+ public:
+  ConfigError(std::string pointer, const std::string& message)
+      : Error(message), pointer_(std::move(pointer)) {}
+  // JSON pointer of the offending value, e.g. "/unload/policy".
+  const std::string& pointer() const noexcept { return pointer_; }
+
+ private:
+  std::string pointer_;
+};
+
+// A name that is not in the list of known checkpoints.
+class CheckpointNotFound : public Error {
+ public:
+  using Error::Error;
+};
+
+// A file that is not what its name promises. Carries the file's name and where in it the fault is.
+class CheckpointCorrupt : public Error {
+ public:
+  CheckpointCorrupt(std::string file_name, std::uint64_t byte_offset, const std::string& message)
+      : Error(message), file_name_(std::move(file_name)), byte_offset_(byte_offset) {}
+  const std::string& file_name() const noexcept { return file_name_; }
+  std::uint64_t byte_offset() const noexcept { return byte_offset_; }
+
+ private:
+  std::string file_name_;
+  std::uint64_t byte_offset_;
+};
+
+// Device memory did not suffice, after one trim and one retry.
+class DeviceOutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
+// Every resident model is in use or pinned, so no room could be made.
+class CacheBusy : public Error {
+ public:
+  using Error::Error;
+};
+
+// The cache was shut down; nothing is loaded any more.
+class CacheClosed : public Error {
+ public:
+  using Error::Error;
+};
+
+// A CUDA call failed; the message names the call and the place.
+class CudaError : public Error {
+ public:
+  using Error::Error;
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_BASE_ERROR_H_
