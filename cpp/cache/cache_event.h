@@ -30,6 +30,8 @@ enum class EventKind {
   kNoted,           // anything else worth knowing
 };
 std::string_view ToString(EventKind kind);  // "opened", "weights_arrived", ...
+// Throws std::invalid_argument for any other word.
+EventKind EventKindFromString(std::string_view word);
 
 // Who asked. Empty strings where nobody in particular did.
 struct Asker {

@@ -6,7 +6,9 @@
 namespace hearth {
 
 struct HostMemory {
-  std::uint64_t total = 0;      // bytes this process may use: RAM or the cgroup's limit, the smaller
+  // Bytes this process may use: RAM or the control group's limit, the smaller. 0: not known, and
+  // then nobody is evicted for the sake of free RAM.
+  std::uint64_t total = 0;
   std::uint64_t available = 0;  // bytes that can still be taken without swapping
 };
 

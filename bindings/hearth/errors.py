@@ -1,0 +1,51 @@
+"""What hearth raises. Each class also is the builtin exception that callers expect."""
+
+from __future__ import annotations
+
+
+class HearthError(Exception):
+    """The root of everything hearth raises on purpose."""
+
+
+class ConfigError(HearthError, ValueError):
+    """A configuration value that is missing, of the wrong type or out of range.
+
+    `pointer` is the JSON pointer of the offending value.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class CheckpointNotFoundError(HearthError, FileNotFoundError):
+    """A name that is not in the list of known checkpoints."""
+
+
+class CheckpointCorruptError(HearthError, ValueError):
+    """A file that is not what its name promises: which file, and at which byte."""
+
+    def __init__(self, message: str, file_name: str = "", byte_offset: int = 0) -> None:
+        super().__init__(message)
+        self.file_name = file_name
+        self.byte_offset = byte_offset
+
+
+class DeviceOutOfMemoryError(HearthError, MemoryError):
+    """Device memory did not suffice, after one trim and one retry."""
+
+
+class CacheBusyError(HearthError, RuntimeError):
+    """Every resident model is in use or pinned, so no room could be made."""
+
+
+class CacheClosedError(HearthError, RuntimeError):
+    """The cache was shut down; nothing is loaded any more."""
+
+
+class CudaError(HearthError, RuntimeError):
+    """A CUDA call failed; the message names the call and the place."""
+
+
+class NativeUnavailable(HearthError, ImportError):
+    """The native module is missing or was built from another version of hearth."""

@@ -1,0 +1,86 @@
+#include "runtime/runtime.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/log.h"
+#include "cache/eviction_policy.h"
+#include "runtime/limits_from_config.h"
+#include "runtime/linux_host_memory.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::size_t kEventCapacity = 2048;  // a day of switching every minute
+
+std::unique_ptr<EvictionPolicy> PolicyFromConfig(const Config& config) {
+  return MakeEvictionPolicy(config.unload.policy, config.unload.idle_seconds);
+}
+
+std::shared_ptr<ModelCache> MakeCache(std::shared_ptr<Executor> executor,
+                                      std::shared_ptr<const HostMemoryProbe> probe) {
+  const Config defaults;
+  auto clock = std::make_shared<const SystemClock>();
+  ModelCache::Parts parts;
+  parts.limits = LimitsFromConfig(defaults, 0);
+  parts.policy = PolicyFromConfig(defaults);
+  parts.executor = std::move(executor);
+  parts.probe = std::move(probe);
+  parts.events = std::make_shared<EventRing>(kEventCapacity, clock);
+  parts.clock = std::move(clock);
+  return std::make_shared<ModelCache>(std::move(parts));
+}
+
+}  // namespace
+
+Runtime::Runtime()
+    : probe_(std::make_shared<LinuxHostMemory>()),
+      executor_(std::make_shared<QueueExecutor>()),
+      cache_(MakeCache(executor_, probe_)) {
+  MutexLock lock(mutex_);
+  state_.source = "built-in defaults";
+}
+
+bool Runtime::Configure(std::string_view text, const std::string& source) {
+  ConfigResult result = ParseConfig(text);
+  const bool good = result.faults.empty();
+  CacheLimits limits;
+  std::unique_ptr<EvictionPolicy> policy;
+  {
+    MutexLock lock(mutex_);
+    state_.faults = std::move(result.faults);
+    if (!good) return false;
+    state_.config = std::move(result.config);
+    state_.source = source;
+    limits = LimitsFromConfig(state_.config, active_headroom_);
+    policy = PolicyFromConfig(state_.config);
+  }
+  // Outside the lock: applying limits may evict, and a release may ask for the config.
+  cache_->SetPolicy(std::move(policy));
+  cache_->SetLimits(limits);
+  return true;
+}
+
+ConfigState Runtime::config_state() const {
+  MutexLock lock(mutex_);
+  return state_;
+}
+
+void Runtime::SetActiveHeadroom(std::uint64_t bytes) {
+  CacheLimits limits;
+  {
+    MutexLock lock(mutex_);
+    active_headroom_ = bytes;
+    limits = LimitsFromConfig(state_.config, active_headroom_);
+  }
+  cache_->SetLimits(limits);
+}
+
+HostMemory Runtime::host_memory() const { return probe_->Read(); }
+
+void Runtime::Shutdown(bool release) {
+  cache_->Shutdown(release);
+  executor_->Close();
+}
+
+}  // namespace hearth
