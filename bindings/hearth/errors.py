@@ -23,12 +23,24 @@ class CheckpointNotFoundError(HearthError, FileNotFoundError):
 
 
 class CheckpointCorruptError(HearthError, ValueError):
-    """A file that is not what its name promises: which file, and at which byte."""
+    """A file that is not what its name promises.
 
-    def __init__(self, message: str, file_name: str = "", byte_offset: int = 0) -> None:
+    Carries the file's name, the byte, the tensor ("" when in none) and what would be right.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        file_name: str = "",
+        byte_offset: int = 0,
+        tensor: str = "",
+        expected: str = "",
+    ) -> None:
         super().__init__(message)
         self.file_name = file_name
         self.byte_offset = byte_offset
+        self.tensor = tensor
+        self.expected = expected
 
 
 class DeviceOutOfMemoryError(HearthError, MemoryError):

@@ -37,7 +37,8 @@ void Translate(std::exception_ptr pointer) {
     RaiseAs("CheckpointNotFoundError", error);
   } catch (const CheckpointCorrupt& error) {
     Raise(ErrorClass("CheckpointCorruptError")(error.what(), error.file_name(),
-                                               error.byte_offset()));
+                                               error.byte_offset(), error.tensor(),
+                                               error.expected()));
   } catch (const DeviceOutOfMemory& error) {
     RaiseAs("DeviceOutOfMemoryError", error);
   } catch (const CacheBusy& error) {

@@ -33,17 +33,27 @@ class CheckpointNotFound : public Error {
   using Error::Error;
 };
 
-// A file that is not what its name promises. Carries the file's name and where in it the fault is.
+// A file that is not what its name promises. Carries the file's name, where in it the fault is, in
+// which tensor (empty: in none) and what would be right (empty: the message says it all).
 class CheckpointCorrupt : public Error {
  public:
-  CheckpointCorrupt(std::string file_name, std::uint64_t byte_offset, const std::string& message)
-      : Error(message), file_name_(std::move(file_name)), byte_offset_(byte_offset) {}
+  CheckpointCorrupt(std::string file_name, std::uint64_t byte_offset, const std::string& message,
+                    std::string tensor = {}, std::string expected = {})
+      : Error(message),
+        file_name_(std::move(file_name)),
+        byte_offset_(byte_offset),
+        tensor_(std::move(tensor)),
+        expected_(std::move(expected)) {}
   const std::string& file_name() const noexcept { return file_name_; }
   std::uint64_t byte_offset() const noexcept { return byte_offset_; }
+  const std::string& tensor() const noexcept { return tensor_; }
+  const std::string& expected() const noexcept { return expected_; }
 
  private:
   std::string file_name_;
   std::uint64_t byte_offset_;
+  std::string tensor_;
+  std::string expected_;
 };
 
 // Device memory did not suffice, after one trim and one retry.
