@@ -1,0 +1,1 @@
+"""What is measured, and the harness that the tests share with it."""

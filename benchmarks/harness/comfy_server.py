@@ -1,0 +1,244 @@
+"""Starts a real ComfyUI without a browser, in a base directory of its own, and stops it again.
+
+Nothing is written into the ComfyUI checkout: models, outputs, user data and custom nodes live in
+the base directory, the database in memory, and Python writes no byte code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+SPY_PACK = Path(__file__).resolve().parent / "spy_pack"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+_START_SECONDS = 180.0
+_STOP_SECONDS = 30.0
+_LOG_TAIL_LINES = 40
+
+
+class ComfyNotFoundError(RuntimeError):
+    """No ComfyUI checkout where one is looked for."""
+
+
+class ComfyStartError(RuntimeError):
+    """ComfyUI ended or stayed silent instead of becoming ready; carries the end of its log."""
+
+
+def find_comfy() -> Path:
+    """The ComfyUI to use: COMFYUI_PATH, the checkout that hearth sits in, or the home folder's."""
+    named = os.environ.get("COMFYUI_PATH")
+    if named:
+        candidates = [Path(named)]
+    else:
+        candidates = [REPOSITORY.parent.parent, Path.home() / "ComfyUI", Path.home() / "comfyui"]
+    for candidate in candidates:
+        if (candidate / "main.py").is_file() and (candidate / "comfy" / "sd.py").is_file():
+            return candidate.resolve()
+    looked = ", ".join(str(candidate) for candidate in candidates)
+    raise ComfyNotFoundError(
+        f"No ComfyUI found (looked at: {looked}).\n"
+        "Get one: git clone https://github.com/comfyanonymous/ComfyUI ~/ComfyUI, "
+        "or set COMFYUI_PATH to yours."
+    )
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """How to start one ComfyUI."""
+
+    comfy: Path
+    base: Path
+    models: Path
+    python: str = sys.executable
+    packs: Mapping[str, Path] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """What the process holds in RAM, in bytes: all of it, and the part no file backs."""
+
+    resident: int
+    anonymous: int
+
+
+class ComfyServer:
+    """A running ComfyUI; a context manager. Owns the process and nothing else."""
+
+    def __init__(self, spec: ServerSpec) -> None:
+        self.spec = spec
+        self.port = 0
+        self.exit_code: int | None = None
+        self.log_path = spec.base / "comfyui.log"
+        self.spy_log = spec.base / "reads.jsonl"
+        self.barriers = spec.base / "barriers"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process; REQUIRES: running."""
+        assert self._process is not None
+        return self._process.pid
+
+    def __enter__(self) -> ComfyServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts the process and returns when it answers; throws ComfyStartError."""
+        self._prepare_base()
+        _accept_sigint()
+        self.port = _free_port()
+        with self.log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                cwd=self.spec.base,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> int | None:
+        """Asks the server to end (SIGINT), then kills it; returns and keeps its exit code."""
+        process = self._process
+        if process is None:
+            return self.exit_code
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.exit_code = process.returncode
+        self._process = None
+        return self.exit_code
+
+    def log_text(self) -> str:
+        """All that ComfyUI has printed so far."""
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def reads(self) -> list[str]:
+        """Names of the model files read so far, in order, as the spy wrote them down."""
+        if not self.spy_log.exists():
+            return []
+        lines = self.spy_log.read_text(encoding="utf-8").splitlines()
+        return [str(json.loads(line)["file"]) for line in lines]
+
+    def host_memory(self) -> HostMemory:
+        """RAM of the process now."""
+        fields: dict[str, int] = {}
+        for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
+            name, _, rest = line.partition(":")
+            if name in ("VmRSS", "RssAnon"):
+                fields[name] = int(rest.split()[0]) * 1024
+        return HostMemory(fields["VmRSS"], fields["RssAnon"])
+
+    def _prepare_base(self) -> None:
+        base = self.spec.base
+        for folder in ("custom_nodes", "input", "output", "temp", "user", "barriers"):
+            (base / folder).mkdir(parents=True, exist_ok=True)
+        (base / "no_front_end").mkdir(exist_ok=True)
+        (base / "no_front_end" / "index.html").touch()
+        _link(base / "models", self.spec.models)
+        for name, source in self.spec.packs.items():
+            _link(base / "custom_nodes" / name, source)
+
+    def _command(self) -> list[str]:
+        command = [self.spec.python, str(self.spec.comfy / "main.py")]
+        command += ["--base-directory", str(self.spec.base), "--port", str(self.port)]
+        command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
+        if not _has_front_end(self.spec.python):
+            command += ["--front-end-root", str(self.spec.base / "no_front_end")]
+        return [*command, *self.spec.flags]
+
+    def _environment(self) -> dict[str, str]:
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")
+        }
+        environment |= {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HEARTH_SPY_LOG": str(self.spy_log),
+            "HEARTH_SPY_BARRIERS": str(self.barriers),
+        }
+        return environment | dict(self.spec.env)
+
+    def _wait_until_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise ComfyStartError(
+                    f"ComfyUI ended with code {self._process.returncode} while starting:\n"
+                    + self._log_tail()
+                )
+            try:
+                with urllib.request.urlopen(f"{self.url}/queue", timeout=5):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.05)
+        raise ComfyStartError(
+            f"ComfyUI did not answer within {_START_SECONDS:.0f} s:\n" + self._log_tail()
+        )
+
+    def _log_tail(self) -> str:
+        return "\n".join(self.log_text().splitlines()[-_LOG_TAIL_LINES:])
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(target.resolve(), target_is_directory=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _accept_sigint() -> None:
+    """A shell that runs jobs in the background passes SIGINT on as ignored, from us to ComfyUI too.
+
+    Python then never turns it into KeyboardInterrupt, and ComfyUI could not be stopped cleanly.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _has_front_end(python: str) -> bool:
+    question = "import importlib.util as u, sys; sys.exit(not u.find_spec('comfyui_frontend_package'))"
+    return subprocess.run([python, "-c", question], check=False).returncode == 0
