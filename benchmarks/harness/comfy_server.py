@@ -240,5 +240,7 @@ def _accept_sigint() -> None:
 
 
 def _has_front_end(python: str) -> bool:
-    question = "import importlib.util as u, sys; sys.exit(not u.find_spec('comfyui_frontend_package'))"
+    question = (
+        "import importlib.util as u, sys; sys.exit(not u.find_spec('comfyui_frontend_package'))"
+    )
     return subprocess.run([python, "-c", question], check=False).returncode == 0

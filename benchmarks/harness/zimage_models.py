@@ -132,7 +132,9 @@ def _middle(stem: str, width: int) -> list[TensorSpec]:
     return specs + _residual(f"{stem}.block_2", width, width)
 
 
-def _level(stem: str, source: int, width: int, blocks: int, resample: str | None) -> list[TensorSpec]:
+def _level(
+    stem: str, source: int, width: int, blocks: int, resample: str | None
+) -> list[TensorSpec]:
     specs: list[TensorSpec] = []
     for block in range(blocks):
         specs += _residual(f"{stem}.block.{block}", source if block == 0 else width, width)

@@ -1,0 +1,157 @@
+"""Command line of the main job; see `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.harness import toy_models
+from benchmarks.harness.client import PromptFailedError
+from benchmarks.harness.comfy_server import (
+    REPOSITORY,
+    SPY_PACK,
+    ComfyNotFoundError,
+    ComfyStartError,
+    ServerSpec,
+    find_comfy,
+)
+from benchmarks.harness.workflows import sd3_graph
+from benchmarks.main_job import report, verdict
+from benchmarks.main_job.phase import PhaseResult, Workflow, requests_of, run_phase
+
+_NO_COMFY = 2
+_FAILED = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be run, checked and complete."""
+
+    comfy: Path
+    models: Path
+    out: Path
+    workflows: list[Workflow]
+    repeat: int
+    flags: tuple[str, ...]
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="./dev run",
+        description="Sends workflows to ComfyUI without and with hearth and compares.",
+    )
+    parser.add_argument("--models", type=Path, help="models folder (default: toy models are made)")
+    parser.add_argument(
+        "--workflow",
+        type=Path,
+        action="append",
+        default=[],
+        help="API-format graph; give it again for the next one in the turn",
+    )
+    parser.add_argument("--repeat", type=int, default=3, help="turns through the workflows")
+    parser.add_argument("--out", type=Path, help="where to write (default: runs/<time>)")
+    parser.add_argument("--cpu", action="store_true", help="run ComfyUI without the GPU")
+    parser.add_argument(
+        "--comfy-flags",
+        nargs=argparse.REMAINDER,
+        default=[],
+        help="the rest of the line goes to ComfyUI, e.g. --cache-lru 100",
+    )
+    given = parser.parse_args(arguments)
+    if given.models is not None and not given.workflow:
+        parser.error("--models needs --workflow: which graphs use those models?")
+    if given.repeat < 1:
+        parser.error("--repeat must be 1 or more")
+    return given
+
+
+def _job(given: argparse.Namespace) -> Job:
+    comfy = find_comfy()
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    out = (given.out or REPOSITORY / "runs" / stamp).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    flags = tuple(given.comfy_flags)
+    if given.cpu or not torch.cuda.is_available():
+        flags = ("--cpu", *flags)
+    return Job(
+        comfy=comfy,
+        models=given.models or toy_models.write_all(out / "models"),
+        out=out,
+        workflows=[_workflow(path) for path in given.workflow] or _toy_workflows(),
+        repeat=given.repeat,
+        flags=flags,
+    )
+
+
+def _workflow(path: Path) -> Workflow:
+    try:
+        graph = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{path}: not a workflow that can be read: {error}") from error
+    if not isinstance(graph, dict) or not all(
+        isinstance(node, dict) and "class_type" in node for node in graph.values()
+    ):
+        raise SystemExit(
+            f"{path}: not in API format. In ComfyUI: Workflow > Export (API), and give that file."
+        )
+    return Workflow(path.stem, graph)
+
+
+def _toy_workflows() -> list[Workflow]:
+    return [Workflow(letter.upper(), sd3_graph(f"toy_sd3_{letter}.safetensors")) for letter in "ab"]
+
+
+def _run(job: Job, console: Console) -> int:
+    requests = requests_of(job.workflows, job.repeat)
+    settings = {
+        "ComfyUI alone": {"spy": SPY_PACK},
+        "with hearth": {"spy": SPY_PACK, "hearth": REPOSITORY},
+    }
+    phases: list[PhaseResult] = []
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting ComfyUI", total=len(settings) * (len(requests) + 1))
+        for name, packs in settings.items():
+            base = job.out / name.replace(" ", "_")
+            spec = ServerSpec(job.comfy, base, job.models, packs=packs, flags=job.flags)
+            phases.append(
+                run_phase(
+                    name, spec, requests, lambda text: bar.update(task, advance=1, description=text)
+                )
+            )
+    found = verdict.faults(phases[0], phases[1])
+    report_path = job.out / "report.json"
+    report.write_json(report_path, phases, found)
+    places = {"images": job.out / "*" / "output", "report": report_path}
+    report.print_table(console, phases, places)
+    for fault in found:
+        console.print(f"[red]FAILED[/red] {fault}", highlight=False)
+    if not found:
+        console.print("[green]OK[/green] same pixels, and no resident model was read twice")
+    return _FAILED if found else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the main job; 0 when its claims hold, 1 when not, 2 when it cannot be run."""
+    given = _parse(sys.argv[1:] if arguments is None else arguments)
+    console = Console()
+    try:
+        return _run(_job(given), console)
+    except ComfyNotFoundError as missing:
+        console.print(str(missing), soft_wrap=True, highlight=False)
+        return _NO_COMFY
+    except (ComfyStartError, PromptFailedError) as failure:
+        console.print(f"[red]FAILED[/red] {failure}", soft_wrap=True, highlight=False)
+        return _FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""One phase of the main job: one ComfyUI, the same requests in the same order."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+from urllib.error import URLError
+
+from benchmarks.harness.client import ComfyClient, Graph
+from benchmarks.harness.comfy_server import ComfyServer, ServerSpec
+from benchmarks.harness.workflows import with_seed
+
+_FIRST_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A graph and the name it goes by in the table."""
+
+    name: str
+    graph: Graph
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request and what came back."""
+
+    workflow: str
+    seed: int
+    seconds: float
+    pixels: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+@dataclass
+class PhaseResult:
+    """All that one phase has shown; plain values, ready for JSON."""
+
+    name: str
+    start_seconds: float = 0.0
+    requests: list[Request] = field(default_factory=list)
+    reads: dict[str, int] = field(default_factory=dict)
+    peak_resident: int = 0
+    peak_anonymous: int = 0
+    peak_vram: int | None = None
+    health: dict[str, Any] | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
+    exit_code: int | None = None
+
+    @property
+    def latencies(self) -> list[float]:
+        """Seconds of every request, in order."""
+        return [request.seconds for request in self.requests]
+
+    def count_events(self, kind: str) -> int:
+        """How often hearth reported this kind of event."""
+        return sum(event["kind"] == kind for event in self.events)
+
+
+def requests_of(workflows: Sequence[Workflow], repeat: int) -> list[tuple[Workflow, int]]:
+    """A, B, A, B, ... with a new seed each round, so that no image comes from a node cache."""
+    return [(workflow, _FIRST_SEED + turn) for turn in range(repeat) for workflow in workflows]
+
+
+def run_phase(
+    name: str,
+    spec: ServerSpec,
+    requests: Sequence[tuple[Workflow, int]],
+    advance: Callable[[str], None],
+) -> PhaseResult:
+    """Starts ComfyUI, sends the requests one after the other, and stops it again."""
+    result = PhaseResult(name)
+    started = monotonic()
+    with ComfyServer(spec) as server:
+        result.start_seconds = monotonic() - started
+        client = ComfyClient(server.url)
+        advance(f"{name}: started")
+        for workflow, seed in requests:
+            result.requests.append(_request(client, workflow, seed))
+            _note_memory(result, server)
+            advance(f"{name}: {workflow.name}, seed {seed}")
+        result.health = _hearth(client, "/hearth/health")
+        result.events = (_hearth(client, "/hearth/events") or {}).get("events", [])
+        result.reads = dict(Counter(server.reads()))
+    result.exit_code = server.exit_code
+    return result
+
+
+def _request(client: ComfyClient, workflow: Workflow, seed: int) -> Request:
+    started = monotonic()
+    outcome = client.run(with_seed(workflow.graph, seed), timeout=1800.0)
+    seconds = monotonic() - started
+    return Request(workflow.name, seed, seconds, outcome.pixels, outcome.files)
+
+
+def _note_memory(result: PhaseResult, server: ComfyServer) -> None:
+    memory = server.host_memory()
+    result.peak_resident = max(result.peak_resident, memory.resident)
+    result.peak_anonymous = max(result.peak_anonymous, memory.anonymous)
+    vram = device_memory_used()
+    if vram is not None:
+        result.peak_vram = max(result.peak_vram or 0, vram)
+
+
+def device_memory_used() -> int | None:
+    """Bytes in use on the first NVIDIA device, by all processes; None without one."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    lines = answer.stdout.split()
+    return int(lines[0]) << 20 if answer.returncode == 0 and lines else None
+
+
+def _hearth(client: ComfyClient, route: str) -> dict[str, Any] | None:
+    """What hearth answers; None where it is not installed."""
+    try:
+        answer = client.get(route)
+    except URLError:
+        return None
+    return answer if isinstance(answer, dict) else None
