@@ -171,6 +171,7 @@ class ComfyServer:
         base = self.spec.base
         for folder in ("custom_nodes", "input", "output", "temp", "user", "barriers"):
             (base / folder).mkdir(parents=True, exist_ok=True)
+        self.spy_log.unlink(missing_ok=True)
         (base / "no_front_end").mkdir(exist_ok=True)
         (base / "no_front_end" / "index.html").touch()
         _link(base / "models", self.spec.models)

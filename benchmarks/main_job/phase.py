@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
-from urllib.error import URLError
 
 from benchmarks.harness.client import ComfyClient, Graph
 from benchmarks.harness.comfy_server import ComfyServer, ServerSpec
+from benchmarks.harness.hearth_face import HearthFace
 from benchmarks.harness.workflows import with_seed
 
 _FIRST_SEED = 1000
@@ -84,8 +84,10 @@ def run_phase(
             result.requests.append(_request(client, workflow, seed))
             _note_memory(result, server)
             advance(f"{name}: {workflow.name}, seed {seed}")
-        result.health = _hearth(client, "/hearth/health")
-        result.events = (_hearth(client, "/hearth/events") or {}).get("events", [])
+        hearth = HearthFace(client)
+        if hearth.active:
+            result.health = hearth.health()
+            result.events = hearth.events()
         result.reads = dict(Counter(server.reads()))
     result.exit_code = server.exit_code
     return result
@@ -115,12 +117,3 @@ def device_memory_used() -> int | None:
     answer = subprocess.run(query, capture_output=True, text=True, check=False)
     lines = answer.stdout.split()
     return int(lines[0]) << 20 if answer.returncode == 0 and lines else None
-
-
-def _hearth(client: ComfyClient, route: str) -> dict[str, Any] | None:
-    """What hearth answers; None where it is not installed."""
-    try:
-        answer = client.get(route)
-    except URLError:
-        return None
-    return answer if isinstance(answer, dict) else None

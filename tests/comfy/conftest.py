@@ -1,0 +1,149 @@
+"""Real ComfyUI servers, started once a session each, and skipped by one loud line without ComfyUI."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(_REPOSITORY))
+
+from benchmarks.harness import toy_models  # noqa: E402
+from benchmarks.harness.comfy_server import (  # noqa: E402
+    SPY_PACK,
+    ComfyNotFoundError,
+    ComfyServer,
+    ServerSpec,
+    find_comfy,
+)
+from benchmarks.harness.hearth_face import HearthConfig  # noqa: E402
+from benchmarks.harness.live_comfy import DEFAULTS, FaultyStart, LiveComfy, StartComfy  # noqa: E402
+
+_NOT_IN_A_CHECKOUT = shutil.ignore_patterns(
+    ".git", ".venv", ".gpu", ".cache", ".*_cache", "build", "dist", "runs", "*.so", "__pycache__"
+)
+
+
+@pytest.fixture(scope="session")
+def comfy() -> Path:
+    """The ComfyUI checkout; a test that needs one is skipped where there is none."""
+    try:
+        return find_comfy()
+    except ComfyNotFoundError as missing:
+        pytest.skip(f"NOT RUN, needs ComfyUI. {missing}".replace("\n", " "))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with all toy models."""
+    return toy_models.write_all(tmp_path_factory.mktemp("toy") / "models")
+
+
+@pytest.fixture(scope="session")
+def start_comfy(
+    comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartComfy]:
+    """Starts a server from a name, packs, flags and the text of hearth's config."""
+    running: list[ComfyServer] = []
+
+    def start(
+        name: str,
+        hearth: Path | None = None,
+        flags: tuple[str, ...] = (),
+        config: str | None = None,
+    ) -> LiveComfy:
+        base = tmp_path_factory.mktemp(name)
+        file = HearthConfig(base / "hearth.json")
+        file.write(DEFAULTS) if config is None else file.write_text(config)
+        spec = ServerSpec(
+            comfy=comfy,
+            base=base,
+            models=models,
+            packs={"spy": SPY_PACK} | ({} if hearth is None else {"hearth": hearth}),
+            flags=("--cpu", *flags),
+            env={"HEARTH_CONFIG": str(file.path)},
+        )
+        server = ComfyServer(spec)
+        server.start()
+        running.append(server)
+        return LiveComfy(server, models, file)
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def stock(start_comfy: StartComfy) -> LiveComfy:
+    """ComfyUI without hearth."""
+    return start_comfy("stock")
+
+
+@pytest.fixture(scope="session")
+def hearth_server(start_comfy: StartComfy) -> LiveComfy:
+    """ComfyUI with hearth, default flags."""
+    live = start_comfy("hearth", hearth=_REPOSITORY)
+    assert live.hearth.active, "hearth is not active:\n" + live.server.log_text()
+    return live
+
+
+@pytest.fixture
+def hearth(hearth_server: LiveComfy) -> LiveComfy:
+    """ComfyUI with hearth, both caches empty and the test defaults in force."""
+    hearth_server.start_afresh()
+    return hearth_server
+
+
+@pytest.fixture(scope="session")
+def switched_off(start_comfy: StartComfy) -> LiveComfy:
+    """ComfyUI with hearth installed and turned off by its one setting."""
+    return start_comfy("off", hearth=_REPOSITORY, config='{"transparent": false}')
+
+
+@pytest.fixture(scope="session")
+def without_native(
+    start_comfy: StartComfy, comfy: Path, tmp_path_factory: pytest.TempPathFactory
+) -> LiveComfy:
+    """ComfyUI with a fresh checkout of hearth in which nothing has been built."""
+    checkout = tmp_path_factory.mktemp("checkout") / "hearth"
+    shutil.copytree(_REPOSITORY, checkout, ignore=_NOT_IN_A_CHECKOUT)
+    return start_comfy("absent", hearth=checkout)
+
+
+@pytest.fixture(scope="session")
+def faulty_start(start_comfy: StartComfy) -> FaultyStart:
+    """ComfyUI with hearth, a faulty config at start, and `--cache-lru 100`."""
+    live = start_comfy(
+        "lru",
+        hearth=_REPOSITORY,
+        flags=("--cache-lru", "100"),
+        config='{"max_cached_modles": 3, "unload": {"idle_seconds": "soon"}}',
+    )
+    return FaultyStart(live, live.hearth.health())
+
+
+@pytest.fixture
+def hearth_with_lru(faulty_start: FaultyStart) -> LiveComfy:
+    """ComfyUI with hearth and a node cache that keeps what earlier workflows made."""
+    faulty_start.live.start_afresh()
+    return faulty_start.live
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One loud line when ComfyUI was missing, whatever reporting options are given."""
+    skipped = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if "needs ComfyUI" in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_line(
+            f"NOT RUN: {len(skipped)} tests need ComfyUI; set COMFYUI_PATH to a checkout",
+            red=True,
+            bold=True,
+        )

@@ -1,0 +1,70 @@
+"""Model files that change, vanish or break while ComfyUI runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from comfy_api_simplified.exceptions import ComfyApiError
+
+from benchmarks.harness import toy_models
+from benchmarks.harness.client import PromptFailedError
+from benchmarks.harness.live_comfy import LiveComfy
+from benchmarks.harness.workflows import sd3_graph
+
+
+@pytest.fixture
+def changing(models: Path) -> Path:
+    """A checkpoint that a test may do anything to."""
+    return toy_models.write_checkpoint(models / "checkpoints" / "changing.safetensors", 21)
+
+
+def test_replaced_file_is_read_once_and_gives_its_own_pixels(
+    hearth: LiveComfy, stock: LiveComfy, changing: Path
+) -> None:
+    graph = sd3_graph(changing.name)
+    old = hearth.run(graph).pixels
+    toy_models.write_checkpoint(changing, 22)
+    twin = toy_models.write_checkpoint(changing.with_name("twin.safetensors"), 22)
+    new: list[tuple[str, ...]] = []
+    reads = hearth.reads_during(lambda: new.extend(hearth.run(graph).pixels for _ in range(2)))
+    assert new == [stock.run(sd3_graph(twin.name)).pixels] * 2
+    assert new[0] != old
+    assert reads == [changing.name]
+
+
+def test_deleted_file_gives_comfyuis_own_answer(
+    hearth: LiveComfy, stock: LiveComfy, changing: Path
+) -> None:
+    graph = sd3_graph(changing.name)
+    hearth.run(graph)
+    changing.unlink()
+    with pytest.raises(ComfyApiError):
+        hearth.run(graph)
+    answer = hearth.client.post("/prompt", {"prompt": graph})
+    assert answer == stock.client.post("/prompt", {"prompt": graph})
+    assert answer[0] == 400
+
+
+def test_broken_replacement_is_an_error_and_the_old_model_stays(
+    hearth: LiveComfy, changing: Path
+) -> None:
+    hearth.run(sd3_graph(changing.name, seed=1))
+    broken = changing.with_suffix(".partial")
+    broken.write_bytes(changing.read_bytes()[:100_000])
+    broken.replace(changing)
+    with pytest.raises(PromptFailedError) as refusal:
+        hearth.run(sd3_graph(changing.name, seed=2))
+    assert changing.name in str(refusal.value)
+    assert changing.name in hearth.hearth.resident()
+
+
+def test_broken_replacement_that_is_mended_is_used_again(hearth: LiveComfy, changing: Path) -> None:
+    graph = sd3_graph(changing.name)
+    expected = hearth.run(graph).pixels
+    good = changing.read_bytes()
+    changing.write_bytes(good[:100_000])
+    with pytest.raises(PromptFailedError):
+        hearth.run(graph)
+    changing.write_bytes(good)
+    assert hearth.run(graph).pixels == expected

@@ -1,0 +1,83 @@
+"""Interrupts, routes, config faults and the end of the process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.harness.comfy_server import REPOSITORY
+from benchmarks.harness.hearth_face import wait_until
+from benchmarks.harness.live_comfy import FaultyStart, LiveComfy, StartComfy
+from benchmarks.harness.workflows import node, sd3_graph
+
+A, B = "toy_sd3_a.safetensors", "toy_sd3_b.safetensors"
+
+
+def test_interrupt_in_the_middle_of_sampling_leaves_the_model_usable(
+    hearth: LiveComfy, stock: LiveComfy
+) -> None:
+    graph = sd3_graph(A, seed=400)
+    graph["hold"] = node("SpyHoldSampling", model=["loader", 0], barrier="interrupt")
+    graph["sampler"]["inputs"]["model"] = ["hold", 0]
+    prompt = hearth.client.submit(graph)
+    held = hearth.server.barriers / "interrupt.held"
+    wait_until(held.exists, "the prompt to be held in the middle of sampling")
+    hearth.client.interrupt()
+    (hearth.server.barriers / "interrupt.go").touch()
+    assert hearth.client.wait(prompt).error == "interrupted"
+    after = sd3_graph(A, seed=401)
+    pixels: list[tuple[str, ...]] = []
+    assert hearth.reads_during(lambda: pixels.append(hearth.run(after).pixels)) == []
+    assert pixels == [stock.run(after).pixels]
+
+
+@pytest.mark.parametrize("route", ["health", "ready", "models", "events"])
+def test_routes_answer_json_without_any_path(hearth: LiveComfy, comfy: object, route: str) -> None:
+    hearth.run(sd3_graph(A, seed=410))
+    text = json.dumps(hearth.client.get(f"/hearth/{route}"))
+    for path in (hearth.models, hearth.server.spec.base, REPOSITORY, comfy):
+        assert str(path) not in text
+
+
+def test_events_say_what_was_opened_for_which_node_and_why(hearth: LiveComfy) -> None:
+    before = hearth.hearth.last_event()
+    result = hearth.run(sd3_graph(A, seed=420))
+    events = {event["kind"]: event for event in hearth.hearth.events(before)}
+    opened, arrived = events["opened"], events["weights_arrived"]
+    assert (opened["model"], opened["node"]) == (A, "loader")
+    assert opened["prompt"] == arrived["prompt"] == result.prompt_id
+    assert opened["reason"]
+    assert sum(opened["bytes"].values()) > 0
+
+
+def test_faulty_config_starts_comfyui_with_defaults_and_says_so(
+    faulty_start: FaultyStart,
+) -> None:
+    faults = faulty_start.health["config_faults"]
+    assert {fault["pointer"] for fault in faults} == {
+        "/max_cached_modles",
+        "/unload/idle_seconds",
+    }
+    assert "max_cached_models" in json.dumps(faults)
+    assert faulty_start.health["config"]["max_cached_models"] == 3
+
+
+def test_config_that_breaks_while_running_keeps_the_old_values(hearth: LiveComfy) -> None:
+    hearth.configure(max_cached_models=2)
+    hearth.config.write_text('{"max_cached_models": -1}')
+    wait_until(lambda: bool(hearth.hearth.health()["config_faults"]), "the fault to be reported")
+    assert hearth.hearth.health()["config"]["max_cached_models"] == 2
+    hearth.configure()
+    assert hearth.hearth.health()["config_faults"] == []
+
+
+def test_comfyui_ends_with_code_0_while_models_are_resident(start_comfy: StartComfy) -> None:
+    live = start_comfy("ending", hearth=REPOSITORY)
+    for checkpoint in (A, B):
+        live.run(sd3_graph(checkpoint))
+    assert live.hearth.resident() == {A, B}
+    assert live.server.stop() == 0
+    log = live.server.log_text()
+    assert "Traceback" not in log
+    assert "memory leak" not in log.lower()
