@@ -1,4 +1,4 @@
-"""hearth inside a running ComfyUI, seen through its routes; and its config file, written by tests."""
+"""hearth in a running ComfyUI, seen through its routes, and the config file it reads."""
 
 from __future__ import annotations
 
@@ -34,17 +34,25 @@ class HearthFace:
         """GET /hearth/health."""
         return dict(self._client.get("/hearth/health"))
 
-    def models(self) -> list[dict[str, Any]]:
-        """What hearth keeps, lingering models included."""
-        return list(self._client.get("/hearth/models")["models"])
+    def config(self) -> dict[str, Any]:
+        """The config values in force."""
+        return dict(self.health()["config"]["in_force"])
+
+    def config_faults(self) -> list[dict[str, Any]]:
+        """What is wrong with the config file; empty when it is good."""
+        return list(self.health()["config"]["faults"])
 
     def resident(self) -> set[str]:
         """Names of the models in the cache."""
-        return {str(model["name"]) for model in self.models() if not model["lingering"]}
+        return self._names("resident")
 
     def lingering(self) -> set[str]:
         """Names of the models that left the cache but are still held by a workflow."""
-        return {str(model["name"]) for model in self.models() if model["lingering"]}
+        return self._names("lingering")
+
+    def evict(self, name: str, *, free: bool = False) -> None:
+        """Has one model dropped; with `free` out of ComfyUI's node cache as well."""
+        self._client.post("/hearth/evict", {"name": name, "free": free})
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """Events with a sequence above `after`, oldest first."""
@@ -54,6 +62,9 @@ class HearthFace:
         """The sequence of the newest event; 0 when there is none."""
         events = self.events()
         return int(events[-1]["sequence"]) if events else 0
+
+    def _names(self, kind: str) -> set[str]:
+        return {str(model["name"]) for model in self._client.get("/hearth/models")[kind]}
 
 
 class HearthConfig:
@@ -75,9 +86,7 @@ class HearthConfig:
     def apply(self, face: HearthFace, values: Mapping[str, Any]) -> None:
         """Writes values and returns once /hearth/health shows them in force."""
         self.write(values)
-        wait_until(
-            lambda: _includes(face.health()["config"], values), f"hearth to take up {values}"
-        )
+        wait_until(lambda: _includes(face.config(), values), f"hearth to take up {values}")
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

@@ -48,11 +48,17 @@ class LiveComfy:
         """Puts the test defaults with `changes` in force."""
         self.config.apply(self.hearth, DEFAULTS | changes)
 
+    def wait_until_empty(self) -> None:
+        """Waits until hearth neither keeps a model nor sees one lingering."""
+        wait_until(
+            lambda: not self.hearth.resident() | self.hearth.lingering(), "hearth's cache to empty"
+        )
+
     def start_afresh(self, **changes: Any) -> None:
         """Empties hearth's cache and ComfyUI's own, then puts a config in force."""
         self.configure()
         self.client.free()
-        wait_until(lambda: not self.hearth.models(), "/free to empty hearth's cache")
+        self.wait_until_empty()
         self.configure(**changes)
 
 

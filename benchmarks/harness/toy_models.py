@@ -1,4 +1,4 @@
-"""Toy models of a few megabytes that ComfyUI recognises by itself and samples in a third of a second.
+"""Toy models of a few megabytes that ComfyUI recognises by itself and samples in no time.
 
 Shapes are those ComfyUI derives its architecture from; the values are random, so that two seeds
 give two models whose images differ. The text encoder inside a toy checkpoint is empty (prompts do
@@ -176,7 +176,7 @@ def write_lora(path: Path, seed: int, depth: int = 1) -> Path:
 
 
 def write_all(models: Path) -> Path:
-    """Writes the models that the graphs of `examples/` name, in ComfyUI's folders under `models`."""
+    """Writes the models that the graphs of `examples/` name, in ComfyUI's folders."""
     for seed, letter in enumerate("abc", start=1):
         write_checkpoint(models / "checkpoints" / f"toy_sd3_{letter}.safetensors", seed)
     write_diffusion_model(models / "diffusion_models" / "toy_mmdit.safetensors", 4)

@@ -95,7 +95,7 @@ def z_image_turbo_graph(
 
 
 def with_seed(graph: Graph, seed: int) -> Graph:
-    """A copy of any graph whose samplers use another seed, so that nothing is answered from cache."""
+    """A copy of any graph whose samplers use another seed, so that no cache answers."""
     changed = copy.deepcopy(graph)
     for entry in changed.values():
         for name in ("seed", "noise_seed"):

@@ -1,4 +1,4 @@
-"""Whether two phases prove what the main job claims; pure, so that it can be tested without them."""
+"""Whether two phases prove what the main job claims; pure, so testable without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real ComfyUI servers, started once a session each, and skipped by one loud line without ComfyUI."""
+"""Real ComfyUI servers, started once a session each; without ComfyUI one loud line."""
 
 from __future__ import annotations
 

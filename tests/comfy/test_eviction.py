@@ -36,6 +36,19 @@ def test_what_a_workflow_still_holds_is_lingering_and_taken_back_without_a_read(
     assert pixels == [stock.run(again).pixels]
 
 
+def test_what_lingers_is_freed_on_demand(hearth_with_lru: LiveComfy) -> None:
+    live = hearth_with_lru
+    for checkpoint in (A, B):
+        live.run(sd3_graph(checkpoint, seed=315))
+    live.hearth.evict(A)
+    wait_until(lambda: live.hearth.lingering() == {A}, "A to be shown as lingering")
+    live.hearth.evict(A, free=True)
+    wait_until(lambda: not live.hearth.lingering(), "A to be freed")
+    assert live.hearth.resident() == {B}
+    reads = live.reads_during(lambda: live.run(sd3_graph(A, seed=316)))
+    assert reads == [A]
+
+
 def test_budget_evicts_before_it_loads(hearth: LiveComfy) -> None:
     hearth.configure(budget={"ram_gib": _ROOM_FOR_ONE_GIB})
     before = hearth.hearth.last_event()

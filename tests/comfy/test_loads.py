@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import dual_clip_graph, sd3_graph, separate_graph
 
@@ -91,5 +90,5 @@ def test_free_returns_the_memory(hearth: LiveComfy) -> None:
     _reads_in_turn(hearth, [A, B], 250)
     assert hearth.hearth.resident() == {A, B}
     hearth.client.free()
-    wait_until(lambda: not hearth.hearth.models(), "/free to empty the cache")
+    hearth.wait_until_empty()
     assert _reads_in_turn(hearth, [A, B], 260) == {A: 1, B: 1}

@@ -54,22 +54,23 @@ def test_events_say_what_was_opened_for_which_node_and_why(hearth: LiveComfy) ->
 def test_faulty_config_starts_comfyui_with_defaults_and_says_so(
     faulty_start: FaultyStart,
 ) -> None:
-    faults = faulty_start.health["config_faults"]
+    config = faulty_start.health["config"]
+    faults = config["faults"]
     assert {fault["pointer"] for fault in faults} == {
         "/max_cached_modles",
         "/unload/idle_seconds",
     }
     assert "max_cached_models" in json.dumps(faults)
-    assert faulty_start.health["config"]["max_cached_models"] == 3
+    assert config["in_force"]["max_cached_models"] == 3
 
 
 def test_config_that_breaks_while_running_keeps_the_old_values(hearth: LiveComfy) -> None:
     hearth.configure(max_cached_models=2)
     hearth.config.write_text('{"max_cached_models": -1}')
-    wait_until(lambda: bool(hearth.hearth.health()["config_faults"]), "the fault to be reported")
-    assert hearth.hearth.health()["config"]["max_cached_models"] == 2
+    wait_until(lambda: bool(hearth.hearth.config_faults()), "the fault to be reported")
+    assert hearth.hearth.config()["max_cached_models"] == 2
     hearth.configure()
-    assert hearth.hearth.health()["config_faults"] == []
+    assert hearth.hearth.config_faults() == []
 
 
 def test_comfyui_ends_with_code_0_while_models_are_resident(start_comfy: StartComfy) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import comfy.utils
+import comfy.utils  # type: ignore[import-not-found]
 
 
 def _record(ckpt: str, seconds: float, ok: bool) -> None:
@@ -80,7 +80,7 @@ class SpyHold:
 
 
 class SpyHoldSampling:
-    """A model whose first evaluation waits at a barrier: a prompt held in the middle of sampling."""
+    """A model whose first evaluation waits at a barrier: a prompt held while it samples."""
 
     RETURN_TYPES = ("MODEL",)
     FUNCTION = "patch"
