@@ -1,0 +1,46 @@
+// What the cache says of itself.
+#include <algorithm>
+
+#include "cache/model_cache_impl.h"
+
+namespace hearth {
+
+CacheStats ModelCache::Impl::Stats() const {
+  MutexLock lock(mutex_);
+  CacheStats stats = counters_;
+  stats.resident = residents_.size();
+  stats.resident_models = CountModels(nullptr);
+  stats.resident_bytes = SumResident(nullptr);
+  stats.lingering = lingering_.size();
+  stats.lingering_bytes = SumLingering();
+  stats.loading = flights_.size();
+  for (const auto& [key, entry] : residents_) {
+    if (entry->in_use > 0) ++stats.in_use;
+    if (pinned_.contains(key)) ++stats.pinned;
+  }
+  return stats;
+}
+
+std::vector<ResidentView> ModelCache::Impl::Residents() const {
+  MutexLock lock(mutex_);
+  const TimePoint now = clock_->Now();
+  std::vector<ResidentView> views;
+  const auto add = [&](const Entry& entry) {
+    views.push_back({entry.key, entry.bytes, Seconds(now - entry.last_used).count(),
+                     Seconds(now - entry.since).count(), entry.uses, entry.in_use,
+                     pinned_.contains(entry.key), entry.state == EntryState::kLingering});
+  };
+  for (const auto& [key, entry] : residents_) add(*entry);
+  std::sort(views.begin(), views.end(), [](const ResidentView& a, const ResidentView& b) {
+    return a.resident_seconds > b.resident_seconds;
+  });
+  for (const EntryPtr& entry : lingering_) add(*entry);
+  return views;
+}
+
+CacheLimits ModelCache::Impl::limits() const {
+  MutexLock lock(mutex_);
+  return limits_;
+}
+
+}  // namespace hearth
