@@ -45,19 +45,24 @@ std::string FileIdentity::ToString() const {
   return text;
 }
 
-FileIdentity IdentifyFile(const std::string& path) {
-  const std::string name = DisplayName(path);
-  if (path.find('\0') != std::string::npos) ThrowUnreachable(name, ENOENT);
+std::string ResolveLinks(const std::string& path) {
+  if (path.find('\0') != std::string::npos) ThrowUnreachable(DisplayName(path), ENOENT);
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
                                                          &std::free);
-  if (real == nullptr) ThrowUnreachable(name, errno);
+  if (real == nullptr) ThrowUnreachable(DisplayName(path), errno);
+  return real.get();
+}
+
+FileIdentity IdentifyFile(const std::string& path) {
+  const std::string name = DisplayName(path);
+  std::string real_path = ResolveLinks(path);
   struct stat status {};
-  if (::stat(real.get(), &status) != 0) ThrowUnreachable(name, errno);
+  if (::stat(real_path.c_str(), &status) != 0) ThrowUnreachable(name, errno);
   if (!S_ISREG(status.st_mode)) {
     throw CheckpointCorrupt(
         name, 0, name + ": this is " + DescribeFileType(status) + ", not a regular file.");
   }
-  return MakeFileIdentity(real.get(), status);
+  return MakeFileIdentity(std::move(real_path), status);
 }
 
 FileIdentity MakeFileIdentity(std::string real_path, const struct stat& status) {

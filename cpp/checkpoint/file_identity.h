@@ -27,6 +27,9 @@ struct FileIdentity {
 // file's name, never its folder. Thread-safe.
 FileIdentity IdentifyFile(const std::string& path);
 
+// The path with all links followed, without opening anything. Throws as IdentifyFile() does.
+std::string ResolveLinks(const std::string& path);
+
 // The identity of a file whose status is already known.
 FileIdentity MakeFileIdentity(std::string real_path, const struct stat& status);
 

@@ -1,0 +1,17 @@
+#include "checkpoint/fault.h"
+
+#include "base/error.h"
+#include "checkpoint/printable.h"
+
+namespace hearth {
+
+void Refuse(const std::string& file_name, const Fault& fault) {
+  const std::string tensor = Printable(fault.tensor);
+  std::string message = file_name + ": " + fault.what + " (at byte " + std::to_string(fault.offset);
+  if (!tensor.empty()) message += ", in tensor \"" + tensor + "\"";
+  message += ")";
+  if (!fault.expected.empty()) message += "; expected " + fault.expected;
+  throw CheckpointCorrupt(file_name, fault.offset, message + ".", tensor, fault.expected);
+}
+
+}  // namespace hearth
