@@ -1,0 +1,158 @@
+"""The command line of `./dev`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from tools.dev import environment, fuzzing, lint, native, stubs
+from tools.dev.places import NO_COMFYUI, ROOT, find_comfyui, venv_python
+from tools.dev.runners import run_preset_tests, run_pytest
+from tools.dev.steps import StepFailed, say
+from tools.dev.suite import Choice, run_suite
+from tools.dev.tally import summary
+
+NO_COMFYUI_CODE = 2
+INTERRUPTED_CODE = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command; returns the exit code."""
+    options, rest = _parser().parse_known_args(arguments)
+    if rest and options.command != "run":
+        _parser().error(f"{options.command} does not know {' '.join(rest)}")
+    options.rest = rest
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "setup": _setup,
+        "build": _build,
+        "test": _test,
+        "run": _run,
+        "lint": _lint,
+        "stubs": _stubs,
+        "bench": _bench,
+        "asan": _preset,
+        "tsan": _preset,
+        "core": _preset,
+        "fuzz": _fuzz,
+        "clean": _clean,
+    }
+    try:
+        return commands.get(options.command, _help)(options)
+    except StepFailed as error:
+        say(f"\n{error}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED_CODE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./dev", description="Builds, tests and runs hearth.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("help", help="show this")
+    commands.add_parser("setup", help="make .venv: tools, torch, what ComfyUI needs")
+    commands.add_parser("build", help="build hearth in place, for .venv or for HEARTH_PYTHON")
+    test = commands.add_parser("test", help="test everything that can be tested here")
+    test.add_argument("--fast", action="store_true", help="no sanitizers, no ComfyUI, no torch")
+    test.add_argument("-k", metavar="WORDS", help="only the tests whose name matches")
+    test.add_argument("--fuzz", type=int, default=0, metavar="S", help="and S s of each fuzzer")
+    run = commands.add_parser("run", help="the main job in a real ComfyUI", add_help=False)
+    run.set_defaults(rest=[])
+    commands.add_parser("lint", help="ruff, mypy, clang-format, sizes")
+    stub = commands.add_parser("stubs", help="make bindings/hearth/_core.pyi anew")
+    stub.add_argument("--check", action="store_true", help="only compare")
+    commands.add_parser("bench", help="measure the C++ rooms")
+    commands.add_parser("core", help="the C++ rooms and their tests, without Python")
+    commands.add_parser("asan", help="the C++ tests under AddressSanitizer and UBSan")
+    commands.add_parser("tsan", help="the C++ tests under ThreadSanitizer")
+    fuzz = commands.add_parser("fuzz", help="run the fuzzers")
+    fuzz.add_argument("seconds", type=int, nargs="?", default=60, help="per target, default 60")
+    commands.add_parser("clean", help="remove what was built")
+    return parser
+
+
+def _help(_: argparse.Namespace) -> int:
+    _parser().print_help()
+    return 0
+
+
+def _setup(_: argparse.Namespace) -> int:
+    environment.ensure_full()
+    say(f"Ready: {venv_python().relative_to(ROOT)}")
+    return 0
+
+
+def _build(_: argparse.Namespace) -> int:
+    native.build_module()
+    return 0
+
+
+def _test(options: argparse.Namespace) -> int:
+    return run_suite(Choice(fast=options.fast, only=options.k, fuzz_seconds=options.fuzz))
+
+
+def _run(options: argparse.Namespace) -> int:
+    comfyui = find_comfyui()
+    wants_help = bool({"-h", "--help"} & set(options.rest))
+    if comfyui is None and not wants_help:
+        for line in NO_COMFYUI:
+            print(line, file=sys.stderr)
+        return NO_COMFYUI_CODE
+    environment.ensure_full()
+    os.environ.pop("HEARTH_PYTHON", None)
+    native.build_module()
+    env = dict(os.environ)
+    if comfyui is not None:
+        env["COMFYUI_PATH"] = str(comfyui)
+    command = [str(venv_python()), "-m", "benchmarks.main_job", *options.rest]
+    paths = [str(ROOT / "bindings"), str(ROOT)]
+    env["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [env.get("PYTHONPATH")])])
+    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+
+
+def _lint(_: argparse.Namespace) -> int:
+    environment.ensure_tools()
+    outcomes = [lint.run_checks(), run_pytest("sizes", ["tests/architecture/test_sizes.py"])]
+    say("\n" + summary(outcomes))
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _stubs(options: argparse.Namespace) -> int:
+    native.build_module()
+    if not options.check:
+        stubs.write()
+        say(f"Written: {stubs.shown()}")
+        return 0
+    difference = stubs.difference()
+    if difference:
+        say(difference + f"\n{stubs.shown()} is not what the module has: ./dev stubs")
+    return 1 if difference else 0
+
+
+def _bench(_: argparse.Namespace) -> int:
+    folder = native.build_module(benchmarks=True) / "benchmarks" / "cpp"
+    programs = sorted(path for path in folder.glob("*_bench*") if os.access(path, os.X_OK))
+    for program in (path for path in programs if path.is_file()):
+        subprocess.run([str(program)], check=True)
+    if not programs:
+        say("There is no program in benchmarks/cpp.")
+    return 0 if programs else 1
+
+
+def _preset(options: argparse.Namespace) -> int:
+    outcome = run_preset_tests(options.command)
+    say("\n" + summary([outcome]))
+    return 1 if outcome.failed else 0
+
+
+def _fuzz(options: argparse.Namespace) -> int:
+    outcome = fuzzing.run_fuzzers(options.seconds)
+    say("\n" + summary([outcome]))
+    return 1 if outcome.failed else 0
+
+
+def _clean(_: argparse.Namespace) -> int:
+    native.clean()
+    return 0

@@ -1,0 +1,76 @@
+"""Builds and runs test programs: ctest and pytest, each with an Outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tools.dev import native
+from tools.dev.places import REPORTS, ROOT, venv_python
+from tools.dev.steps import Step, StepFailed, run_step, say, tail
+from tools.dev.tally import Outcome, broken, read_junit
+from tools.dev.toolchain import find_toolchain
+
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:check_initialization_order=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+NO_TESTS_COLLECTED = 5
+
+
+def guarded(runner: str, work: Callable[[], Outcome]) -> Outcome:
+    """A step that fails is a failed runner; the others still run."""
+    try:
+        return work()
+    except StepFailed as error:
+        say(str(error))
+        return broken(runner, str(error).splitlines()[0])
+
+
+def run_ctest(runner: str, folder: Path, only: str | None = None) -> Outcome:
+    """Runs the C++ tests of a build folder."""
+    report = REPORTS / f"{runner.replace(' ', '-')}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    command: list[str | Path] = [find_toolchain().ctest, "--test-dir", folder, "-j", native.jobs()]
+    command += ["--output-on-failure", "--timeout", "300", "--output-junit", report]
+    command += ["-R", only] if only else []
+    step = Step(runner, command, "", env=SANITIZER_OPTIONS, ok_codes=tuple(range(256)))
+    return _tested(step, report, only)
+
+
+def run_preset_tests(preset: str, only: str | None = None) -> Outcome:
+    """Builds a preset of the rooms and runs their tests."""
+    runner = f"C++ {preset}"
+    return guarded(runner, lambda: run_ctest(runner, native.build_preset(preset), only))
+
+
+def run_pytest(
+    runner: str, folders: list[str], only: str | None = None, env: Mapping[str, str] | None = None
+) -> Outcome:
+    """Runs the tests of folders below tests/ in the checkout's environment."""
+    report = REPORTS / f"{runner.replace(' ', '-')}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    command: list[str | Path] = [venv_python(), "-m", "pytest", *folders]
+    command += ["-ra", "--tb=short", f"--junitxml={report}"]
+    command += ["-k", only] if only else []
+    step = Step(runner, command, "", env=env or {}, ok_codes=tuple(range(256)))
+    return _tested(step, report, only)
+
+
+def _tested(step: Step, report: Path, only: str | None) -> Outcome:
+    code = run_step(step)
+    outcome = read_junit(step.title, report)
+    nothing_chosen = only is not None and (code == NO_TESTS_COLLECTED or not outcome.passed)
+    if nothing_chosen and outcome.failed == 1 and "no test at all" in outcome.failures[0]:
+        return Outcome(step.title)
+    if code != 0 and not outcome.failed:
+        outcome.failed += 1
+        outcome.failures.append(f"{step.title} ended with exit code {code}")
+    if outcome.failed:
+        say(f"The last lines of {step.log.relative_to(ROOT)}:")
+        for line in tail(step.log, 40):
+            say("    " + line)
+    return outcome

@@ -1,0 +1,155 @@
+"""Runs steps, several at once too: says what runs and for how long, and why one failed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.dev.places import LOGS, ROOT
+
+TAIL_LINES = 15
+HEARTBEAT_SECONDS = 20.0
+SPINNER = "|/-\\"
+
+
+class StepFailed(Exception):
+    """A step that did not succeed; its text is for the person who typed the command."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command with a name, and what to try when it fails."""
+
+    title: str
+    command: Sequence[str | Path]
+    hint: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = ROOT
+    ok_codes: tuple[int, ...] = (0,)
+
+    @property
+    def log(self) -> Path:
+        """Where all the command prints is kept."""
+        return LOGS / (re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") + ".log")
+
+
+class Progress:
+    """The lines about running steps; may be used from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, float] = {}
+        self._started = time.monotonic()
+        self._tty = sys.stdout.isatty()
+        self._ticker: threading.Thread | None = None
+
+    def say(self, text: str) -> None:
+        """Prints a line without tearing the line that shows what runs."""
+        with self._lock:
+            print(("\r\x1b[K" if self._tty else "") + text, flush=True)
+
+    @contextmanager
+    def running(self, title: str) -> Iterator[None]:
+        """Shows `title` as running until the block ends, then one line with the seconds it took."""
+        begin = time.monotonic()
+        with self._lock:
+            self._running[title] = begin
+            if self._ticker is None:
+                self._ticker = threading.Thread(target=self._tick, daemon=True)
+                self._ticker.start()
+        if not self._tty:
+            self.say(f"[{self._elapsed()}] {title} …")
+        verdict = "FAILED"
+        try:
+            yield
+            verdict = "done"
+        finally:
+            with self._lock:
+                self._running.pop(title, None)
+            took = time.monotonic() - begin
+            self.say(f"[{self._elapsed()}] {title}: {verdict} in {took:.0f} s")
+
+    def _elapsed(self) -> str:
+        return f"{time.monotonic() - self._started:5.0f} s"
+
+    def _tick(self) -> None:
+        turn = 0
+        while True:
+            time.sleep(0.25 if self._tty else HEARTBEAT_SECONDS)
+            turn += 1
+            with self._lock:
+                if not self._running:
+                    continue
+                now = time.monotonic()
+                what = " | ".join(f"{t} ({now - b:.0f} s)" for t, b in self._running.items())
+                if self._tty:
+                    print(f"\r\x1b[K{SPINNER[turn % 4]} {what}"[:110], end="", flush=True)
+                else:
+                    print(f"[{self._elapsed()}]   still running: {what}", flush=True)
+
+
+PROGRESS = Progress()
+
+
+def say(text: str) -> None:
+    """Prints one line about what happens."""
+    PROGRESS.say(text)
+
+
+def run_step(step: Step) -> int:
+    """Runs the command with its output in `step.log`; returns its exit code, throws StepFailed."""
+    with PROGRESS.running(step.title):
+        code = _run_logged(step)
+        if code not in step.ok_codes:
+            raise StepFailed(_failure_text(step, code))
+    return code
+
+
+def _run_logged(step: Step) -> int:
+    step.log.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(part) for part in step.command]
+    with step.log.open("w", encoding="utf-8") as log:
+        log.write("$ " + " ".join(command) + "\n")
+        log.flush()
+        try:
+            return subprocess.run(
+                command,
+                cwd=step.cwd,
+                env={**os.environ, **step.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        except FileNotFoundError as error:
+            log.write(f"{error}\n")
+            return 127
+
+
+def _failure_text(step: Step, code: int) -> str:
+    lines = tail(step.log)
+    return "\n".join(
+        [
+            f"Step failed: {step.title} (exit code {code}). The last lines of {_shown(step.log)}:",
+            *("    " + line for line in lines),
+            f"What to try: {step.hint}",
+        ]
+    )
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> list[str]:
+    """The last lines of a log, however odd its bytes are."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-lines:]
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

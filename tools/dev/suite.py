@@ -1,0 +1,81 @@
+"""`./dev test`: everything that can be tested on this machine, and one closing line."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.dev import environment, fuzzing, lint, native
+from tools.dev.places import ROOT, find_comfyui
+from tools.dev.runners import guarded, run_ctest, run_preset_tests, run_pytest
+from tools.dev.steps import StepFailed, say
+from tools.dev.tally import Outcome, broken, not_run, summary
+
+SANITIZERS = ("asan", "tsan")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the suite runs."""
+
+    fast: bool = False
+    only: str | None = None
+    fuzz_seconds: int = 0
+
+
+def run_suite(choice: Choice) -> int:
+    """Runs the suite, prints the summary; returns the exit code."""
+    outcomes: list[Outcome] = []
+    # Installing is network and disk, the sanitizer builds are processor: side by side.
+    with ThreadPoolExecutor(max_workers=1) as lane:
+        ensure = environment.ensure_tools if choice.fast else environment.ensure_full
+        installed = lane.submit(ensure)
+        if not choice.fast:
+            outcomes += [run_preset_tests(preset, choice.only) for preset in SANITIZERS]
+        ready = _settle(installed, outcomes)
+    if ready:
+        outcomes += _with_environment(choice)
+    if choice.fuzz_seconds:
+        outcomes.append(fuzzing.run_fuzzers(choice.fuzz_seconds))
+    say("\n" + summary(outcomes))
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _settle(installed: Future[None], outcomes: list[Outcome]) -> bool:
+    try:
+        installed.result()
+    except StepFailed as error:
+        say(str(error))
+        outcomes.append(broken("environment", str(error).splitlines()[0]))
+        return False
+    return True
+
+
+def _with_environment(choice: Choice) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+
+    def build_and_ctest() -> Outcome:
+        return run_ctest("C++ release", native.build_module(tests=True), choice.only)
+
+    outcomes.append(guarded("C++ release", build_and_ctest))
+    folders = [name for name in ("tests/python", "tests/architecture") if (ROOT / name).is_dir()]
+    outcomes.append(run_pytest("python", folders, choice.only))
+    if not choice.fast:
+        outcomes.append(_comfy(choice.only))
+    if choice.only is None:
+        outcomes.append(lint.run_checks())
+    return outcomes
+
+
+def _comfy(only: str | None) -> Outcome:
+    comfyui = find_comfyui()
+    if comfyui is None:
+        return not_run("ComfyUI", "no ComfyUI found: set COMFYUI_PATH to test hearth inside it")
+    folder = Path("tests") / "comfy"
+    if not any((ROOT / folder).glob("**/test_*.py")):
+        return not_run("ComfyUI", "there are no tests in tests/comfy")
+    say(f"ComfyUI: {comfyui}")
+    env = {"COMFYUI_PATH": os.fspath(comfyui)}
+    return run_pytest("ComfyUI", [os.fspath(folder)], only, env)
