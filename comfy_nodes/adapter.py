@@ -1,0 +1,98 @@
+"""The only module that imports `comfy.*`: measures and moves ComfyUI's model objects.
+
+Everything here runs on ComfyUI's prompt worker, because ComfyUI's memory code has no locks.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+_GIB = 1 << 30
+_DEVICE_QUESTIONS = (
+    "get_torch_device",
+    "unet_offload_device",
+    "text_encoder_device",
+    "text_encoder_offload_device",
+    "vae_device",
+    "vae_offload_device",
+)
+# Larger than any device, so that ComfyUI unloads whatever it is not told to keep.
+_EVERYTHING = 1e30
+
+
+class ComfyAdapter:
+    """What hearth needs of `comfy.*`, with each part asked for at the moment it is used."""
+
+    def __init__(self, management: Any, torch: Any) -> None:
+        self.management = management
+        self._torch = torch
+
+    @classmethod
+    def from_comfy(cls) -> ComfyAdapter:
+        """Binds to the ComfyUI of this process; throws ImportError outside of one."""
+        management = importlib.import_module("comfy.model_management")
+        return cls(management, importlib.import_module("torch"))
+
+    def inference_mode(self) -> AbstractContextManager[Any]:
+        """Prompts run in it; models are loaded, patched and dropped in it for the same reason."""
+        mode: AbstractContextManager[Any] = self._torch.inference_mode()
+        return mode
+
+    def dynamic_vram(self) -> bool:
+        """Whether ComfyUI maps files and moves weights when they are used."""
+        try:
+            memory = importlib.import_module("comfy.memory_management")
+        except ImportError:
+            return False
+        return bool(getattr(memory, "aimdo_enabled", False))
+
+    def devices(self) -> dict[str, str]:
+        """The devices in force now; other packs change them around a loader."""
+        found: dict[str, str] = {}
+        for question in _DEVICE_QUESTIONS:
+            answer = getattr(self.management, question, None)
+            if callable(answer):
+                found[question.removeprefix("get_")] = str(answer())
+        return found
+
+    def unload(self, patcher: Any) -> None:
+        """Takes a model and its clones off their device, whatever their patches are."""
+        loaded = list(getattr(self.management, "current_loaded_models", ()))
+        keep = [
+            entry for entry in loaded if entry.model is None or not patcher.is_clone(entry.model)
+        ]
+        if len(keep) < len(loaded):
+            self.management.free_memory(_EVERYTHING, patcher.load_device, keep)
+
+    def collect(self) -> None:
+        """Frees reference cycles, which models are full of."""
+        gc.collect()
+
+    def empty_device_cache(self) -> None:
+        """Returns freed device memory to the system."""
+        self.management.soft_empty_cache()
+
+    def active_headroom(self) -> int:
+        """Bytes of free RAM below which ComfyUI drops outputs of the running prompt."""
+        total = int(getattr(self.management, "total_ram", 0) * (1 << 20))
+        headroom = min(10.0, max(2.0, total * 0.10 / _GIB))
+        given = getattr(self._arguments(), "cache_ram", None)
+        if isinstance(given, (list, tuple)) and given:
+            headroom = float(given[0])
+        return int(headroom * _GIB)
+
+    def version(self) -> str:
+        """ComfyUI's version, or an empty text."""
+        try:
+            return str(importlib.import_module("comfyui_version").__version__)
+        except (ImportError, AttributeError):
+            return ""
+
+    def _arguments(self) -> Any:
+        try:
+            return importlib.import_module("comfy.cli_args").args
+        except (ImportError, AttributeError):
+            return None

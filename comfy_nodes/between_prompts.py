@@ -1,0 +1,91 @@
+"""Work on models when no prompt runs, on ComfyUI's prompt worker.
+
+The worker asks its queue for a prompt (`get`) and, after each, for flags (`get_flags`). Both are
+wrapped on the queue object: jobs run in `get_flags`, and `get` returns at once while jobs wait.
+Without the second a job posted at the wrong moment would sleep until the next prompt, because
+`get` does not look at flags again before it waits.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from .arrivals import Arrivals
+from .host import Host
+from .node_cache import ComfyNodeCache
+from .seams import Seams
+
+_LOG = logging.getLogger("hearth")
+_FLAG = "hearth"
+# What users who wait in the queue may be kept waiting for per gap; at least one job is always run.
+_SECONDS_PER_GAP = 0.5
+_ALL_BYTES = (1 << 64) - 1
+
+
+class BetweenPrompts:
+    """The executor's thread is the prompt worker, its time the gap between two prompts."""
+
+    def __init__(self, host: Host, arrivals: Arrivals, node_cache: ComfyNodeCache) -> None:
+        self._host = host
+        self._arrivals = arrivals
+        self._node_cache = node_cache
+        self._after_gap: list[Callable[[], None]] = []
+
+    def at_each_gap(self, action: Callable[[], None]) -> None:
+        """Has something cheap done in every gap."""
+        self._after_gap.append(action)
+
+    def install(self, queue: Any, seams: Seams) -> None:
+        """Wraps the queue object's methods, both or none."""
+        wanted = ("get", "get_flags", "set_flag", "mutex", "queue")
+        if not seams.record("between_prompts", all(hasattr(queue, name) for name in wanted)):
+            return
+        queue.get = self._wrap_get(queue, queue.get)
+        queue.get_flags = self._wrap_get_flags(queue, queue.get_flags)
+        # A flag that ComfyUI does not know is ignored by it, but wakes the worker.
+        self._host.runtime.executor.set_wake(lambda: queue.set_flag(_FLAG, True))
+
+    def _wrap_get(self, queue: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        executor = self._host.runtime.executor
+
+        @functools.wraps(original)
+        def get(timeout: float | None = None) -> Any:
+            executor.adopt_current_thread()
+            # The wait releases the mutex, and a post takes it to wake us: between the question
+            # and the wait no job can slip in.
+            with queue.mutex:
+                item = original(timeout=0 if executor.has_pending else timeout)
+            self._node_cache.prompt_running = item is not None
+            return item
+
+        return get
+
+    def _wrap_get_flags(self, queue: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def get_flags(*args: Any, **kwargs: Any) -> Any:
+            flags = original(*args, **kwargs)
+            # Nothing stands between this and the end of ComfyUI's worker: let nothing out.
+            try:
+                self._node_cache.prompt_running = False
+                self._gap(queue, flags)
+            except BaseException:
+                _LOG.exception("work between prompts failed")
+            return flags
+
+        return get_flags
+
+    def _gap(self, queue: Any, flags: Any) -> None:
+        host = self._host
+        with host.adapter.inference_mode():
+            self._arrivals.settle()
+            host.scope.end()
+            host.models.report_changes(host.runtime.cache)
+            if flags.get("free_memory"):
+                host.runtime.cache.trim(_ALL_BYTES, _ALL_BYTES, "free requested")
+            host.runtime.cache.enforce()
+            host.runtime.executor.run_pending(_SECONDS_PER_GAP if queue.queue else None)
+        for action in self._after_gap:
+            action()

@@ -1,0 +1,95 @@
+"""Composes hearth inside a ComfyUI process."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import hearth
+
+from . import log_bridge
+from .adapter import ComfyAdapter
+from .arrivals import Arrivals
+from .between_prompts import BetweenPrompts
+from .clock import Clock
+from .config_file import ConfigFile, find_sources
+from .file_check import native_check
+from .host import Host
+from .node_cache import ComfyNodeCache
+from .prompt_scope import AskerProbe, PromptScope
+from .reports import Reports
+from .residents import ResidentModels
+from .routes import Routes
+from .seams import Seams
+from .settings import Settings
+from .transparent import TransparentLoaders
+from .use_recording import UseRecorder
+
+_LOG = logging.getLogger("hearth")
+
+
+def compose(repository: Path) -> None:
+    """Makes everything in the order in which it depends on the rest. The loaders are wrapped last:
+    a failure before leaves them ComfyUI's own."""
+    seams = Seams()
+    node_cache = ComfyNodeCache()
+    host = _make_host(seams, node_cache)
+    config = ConfigFile(host.runtime, host.settings, find_sources(repository))
+    config.load()
+    node_cache.install(importlib.import_module("execution"), seams)
+    _install_worker(host, node_cache, seams)
+    server = sys.modules["server"].PromptServer.instance
+    reports = Reports(host.runtime, seams, config, host.adapter.version())
+    routes = Routes(host, reports)
+    routes.install(server.routes, seams)
+    seams.record("native_file_check", native_check() is not None)
+    TransparentLoaders(host).install(_loader_classes(), seams)
+    clock = Clock(host.runtime, host.models, config)
+    clock.start()
+    atexit.register(_shut_down, host, clock)
+    routes.ready = True
+    _say(seams)
+
+
+def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
+    runtime = hearth.runtime()
+    adapter = ComfyAdapter.from_comfy()
+    runtime.set_active_headroom(adapter.active_headroom())
+    return Host(
+        runtime=runtime,
+        adapter=adapter,
+        settings=Settings(),
+        models=ResidentModels(adapter, node_cache),
+        scope=PromptScope(runtime.cache),
+        asker=AskerProbe(seams),
+    )
+
+
+def _install_worker(host: Host, node_cache: ComfyNodeCache, seams: Seams) -> None:
+    arrivals = Arrivals(host)
+    UseRecorder(host, arrivals).install(host.adapter.management, seams)
+    between = BetweenPrompts(host, arrivals, node_cache)
+    between.at_each_gap(lambda: log_bridge.drain(host.runtime))
+    between.install(sys.modules["server"].PromptServer.instance.prompt_queue, seams)
+
+
+def _loader_classes() -> dict[str, Any]:
+    classes: dict[str, Any] = sys.modules["nodes"].NODE_CLASS_MAPPINGS
+    return classes
+
+
+def _shut_down(host: Host, clock: Clock) -> None:
+    clock.stop()
+    host.runtime.shutdown(host.settings.unload_on_exit)
+    log_bridge.drain(host.runtime)
+
+
+def _say(seams: Seams) -> None:
+    if seams.missing:
+        _LOG.warning("hearth %s runs without: %s", hearth.__version__, ", ".join(seams.missing))
+    else:
+        _LOG.info("hearth %s keeps the stock loaders' models warm", hearth.__version__)

@@ -1,0 +1,141 @@
+"""Which config file counts, and noticing that it changed.
+
+HEARTH_CONFIG names one; else hearth.json in ComfyUI's user directory; else the shipped default.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .settings import Settings
+
+_LOG = logging.getLogger("hearth")
+_NAME = "hearth.json"
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place where a config may lie; the label is for people and says no path."""
+
+    label: str
+    path: Path
+    required: bool = False
+
+
+def find_sources(repository: Path) -> list[Source]:
+    """The places in the order in which they count."""
+    sources: list[Source] = []
+    named = os.environ.get("HEARTH_CONFIG")
+    if named:
+        sources.append(Source("HEARTH_CONFIG", Path(named), required=True))
+    user = _user_directory()
+    if user is not None:
+        sources.append(Source("user directory", user / _NAME))
+    return [*sources, Source("shipped default", repository / "config" / _NAME)]
+
+
+def _user_directory() -> Path | None:
+    try:
+        folder_paths = importlib.import_module("folder_paths")
+        if hasattr(folder_paths, "get_system_user_directory"):
+            return Path(folder_paths.get_system_user_directory("hearth"))
+        return Path(folder_paths.get_user_directory()) / "hearth"
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
+class ConfigFile:
+    """Reads the config that counts into the runtime, again whenever it changed."""
+
+    def __init__(self, runtime: Any, settings: Settings, sources: list[Source]) -> None:
+        self._runtime = runtime
+        self._settings = settings
+        self._sources = sources
+        self._stamp: Stamp | None = None
+        self.unreadable: list[dict[str, Any]] = []
+
+    @property
+    def changed(self) -> bool:
+        """Whether a file appeared, went or was written since the last load()."""
+        return self._stamp != self._stamp_now()
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """What is wrong with the config; the values in force are then the ones before it."""
+        return [*self.unreadable, *self._runtime.config_faults]
+
+    def load(self) -> bool:
+        """Puts the config in force; False when it has faults. Never throws for a bad file."""
+        self._stamp = self._stamp_now()
+        self.unreadable = []
+        for source in self._sources:
+            text = self._read(source)
+            if text is None:
+                continue
+            good = bool(self._runtime.configure(text, source.label))
+            self._settings.refresh(self._runtime.config)
+            self._report(source, good)
+            return good and not self.unreadable
+        self._settings.refresh(self._runtime.config)
+        return not self.unreadable
+
+    def _read(self, source: Source) -> str | None:
+        try:
+            return source.path.read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            problem = "the file does not exist" if source.required else ""
+        except UnicodeDecodeError as error:
+            problem = f"not UTF-8 text at byte {error.start}"
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+        if problem:
+            self.unreadable.append(_fault(f"{source.label}: {problem}"))
+            _LOG.warning("config from %s: %s; the next place counts", source.label, problem)
+        return None
+
+    def _report(self, source: Source, good: bool) -> None:
+        if good:
+            _LOG.info("config from %s in force", source.label)
+            return
+        lines = [_fault_line(fault) for fault in self._runtime.config_faults]
+        _LOG.warning(
+            "config from %s is not used, %s stays in force:\n%s",
+            source.label,
+            f"the {self._runtime.config_source}",
+            "\n".join(lines),
+        )
+
+    def _stamp_now(self) -> Stamp:
+        return tuple(_stamp(source.path) for source in self._sources)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return (state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+def _fault(message: str) -> dict[str, Any]:
+    return {"pointer": "", "value": "", "message": message, "nearest": None}
+
+
+def _fault_line(fault: dict[str, Any]) -> str:
+    nearest = f" (did you mean {json.dumps(fault['nearest'])}?)" if fault["nearest"] else ""
+    return f"  {fault['pointer'] or '/'}: {fault['message']}{nearest}"
+
+
+def when_changed(config: ConfigFile, post: Callable[[str, Callable[[], Any]], None]) -> None:
+    """Has the config loaded on the executor's thread if its files changed."""
+    if config.changed:
+        post("config", config.load)

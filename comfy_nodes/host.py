@@ -1,0 +1,24 @@
+"""What the parts of hearth share inside one ComfyUI process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .adapter import ComfyAdapter
+from .prompt_scope import Asker, PromptScope
+from .residents import ResidentModels
+from .settings import Settings
+
+
+@dataclass
+class Host:
+    """The runtime (hearth.Runtime) and ComfyUI's side of it; made once by `startup`."""
+
+    runtime: Any
+    adapter: ComfyAdapter
+    settings: Settings
+    models: ResidentModels
+    scope: PromptScope
+    asker: Callable[[], Asker]

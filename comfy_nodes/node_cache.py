@@ -1,0 +1,100 @@
+"""Takes a model out of ComfyUI's node cache, and nothing else with it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .seams import Seams
+
+_LOG = logging.getLogger("hearth")
+# What the caches of ComfyUI keep per key beside the entry, where a cache keeps it at all.
+_SIDE_TABLES = ("used_generation", "timestamps", "children")
+
+
+class ComfyNodeCache:
+    """ComfyUI's cache of node outputs, found through the PromptExecutor that owns it."""
+
+    def __init__(self) -> None:
+        self._executors: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.prompt_running = False
+
+    def install(self, execution: Any, seams: Seams) -> None:
+        """Learns of every PromptExecutor made from now on; the worker makes its own later."""
+        executor_class = getattr(execution, "PromptExecutor", None)
+        original = getattr(executor_class, "__init__", None)
+        if not seams.record("node_cache", original is not None):
+            return
+        known = self._executors
+
+        @functools.wraps(original)
+        def __init__(executor: Any, *args: Any, **kwargs: Any) -> None:
+            original(executor, *args, **kwargs)
+            known.add(executor)
+
+        executor_class.__init__ = __init__
+
+    def remove(self, modules: Sequence[Any]) -> int:
+        """Removes the entries whose outputs carry one of the modules; returns how many.
+
+        While a prompt runs its own entries stay: a node that waits for them would find nothing.
+        """
+        wanted = {id(module) for module in modules}
+        removed = 0
+        for executor in list(self._executors):
+            try:
+                removed += _remove_from(executor.caches.outputs, wanted, self.prompt_running)
+            except Exception as error:
+                _LOG.info("ComfyUI's node cache could not be looked into (%s)", error)
+        return removed
+
+
+def _remove_from(cache: Any, wanted: set[int], spare_current: bool) -> int:
+    entries = getattr(cache, "cache", None)
+    if not isinstance(entries, dict):
+        return 0
+    spared = _current_keys(cache) if spare_current else set()
+    doomed = [
+        key
+        for key, entry in entries.items()
+        if key not in spared and any(id(module) in wanted for module in _modules_in(entry))
+    ]
+    for key in doomed:
+        _drop(cache, key)
+    return len(doomed)
+
+
+def _current_keys(cache: Any) -> set[Any]:
+    keys = getattr(getattr(cache, "cache_key_set", None), "keys", {})
+    return set(keys.values())
+
+
+def _drop(cache: Any, key: Any) -> None:
+    del cache.cache[key]
+    for name in _SIDE_TABLES:
+        table = getattr(cache, name, None)
+        if isinstance(table, dict):
+            table.pop(key, None)
+
+
+def _modules_in(entry: Any) -> Iterator[Any]:
+    # An entry is an object with `outputs` or, in older versions, the list of outputs itself.
+    yield from _walk(getattr(entry, "outputs", entry))
+
+
+def _walk(outputs: Any) -> Iterator[Any]:
+    if isinstance(outputs, (list, tuple)):
+        for output in outputs:
+            yield from _walk(output)
+        return
+    patcher = getattr(outputs, "patcher", outputs)
+    if _looks_like_patcher(patcher):
+        yield patcher.model
+
+
+def _looks_like_patcher(value: Any) -> bool:
+    is_clone: Callable[..., Any] | None = getattr(type(value), "is_clone", None)
+    return is_clone is not None and hasattr(value, "model")

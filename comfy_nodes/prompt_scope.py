@@ -1,0 +1,72 @@
+"""Who asks, and what the running prompt uses."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import hearth
+
+from .seams import Seams
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The node and the prompt that caused something; empty where nobody in particular did."""
+
+    node: str = ""
+    prompt: str = ""
+
+
+class AskerProbe:
+    """Reads ComfyUI's executing context."""
+
+    def __init__(self, seams: Seams) -> None:
+        self._read: Callable[[], Any] | None = None
+        try:
+            module = importlib.import_module("comfy_execution.utils")
+            self._read = module.get_executing_context
+        except (ImportError, AttributeError):
+            pass
+        seams.record("executing_context", self._read is not None)
+
+    def __call__(self) -> Asker:
+        """The asker now."""
+        context = None if self._read is None else self._read()
+        if context is None:
+            return Asker()
+        return Asker(str(context.node_id), str(context.prompt_id))
+
+
+class PromptScope:
+    """Handles of every model that the running prompt loaded or worked with.
+
+    They keep the models out of eviction's reach until the prompt ends.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+        self._handles: dict[hearth.ModelKey, Any] = {}
+
+    def keep(self, handle: Any) -> None:
+        """Keeps a handle until the prompt ends."""
+        self._handles[handle.key] = handle
+
+    def use(self, key: hearth.ModelKey) -> None:
+        """Records work done with a model; takes a lingering one back."""
+        if key in self._handles:
+            self._cache.record_use(key, True)
+            return
+        handle = self._cache.lookup(key)
+        if handle is None and self._cache.record_use(key, True):
+            handle = self._cache.lookup(key)
+        if handle is not None:
+            self._handles[key] = handle
+
+    def end(self) -> None:
+        """Lets go of everything; the models are idle from now on."""
+        handles, self._handles = self._handles, {}
+        for handle in handles.values():
+            handle.close()

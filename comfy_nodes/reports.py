@@ -1,0 +1,72 @@
+"""What hearth answers over HTTP, as plain values. Names only: no answer carries a file path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import hearth
+
+from .config_file import ConfigFile
+from .seams import Seams
+
+Json = dict[str, Any]
+
+
+class Reports:
+    """Read-only views of the runtime, made on the server's thread."""
+
+    def __init__(self, runtime: Any, seams: Seams, config: ConfigFile, comfyui: str) -> None:
+        self._runtime = runtime
+        self._seams = seams
+        self._config = config
+        self._comfyui = comfyui
+
+    def health(self) -> Json:
+        """State of hearth itself: version, config with its faults, seams, counters."""
+        faults = self._config.faults
+        return {
+            "status": "degraded" if faults or self._seams.missing else "ok",
+            "version": hearth.__version__,
+            "native": True,
+            "comfyui": self._comfyui,
+            "config": {
+                "source": self._runtime.config_source,
+                "faults": faults,
+                "in_force": self._runtime.config,
+            },
+            "seams": dict(self._seams.found),
+            "missing_seams": self._seams.missing,
+            "notes": dict(self._seams.notes),
+            "counters": _counters(self._runtime.cache.stats()),
+        }
+
+    def models(self) -> Json:
+        """Who is resident, who lingers, and what that takes."""
+        residents = [_resident(each) for each in self._runtime.cache.residents()]
+        return {
+            "resident": [each for each in residents if not each["lingering"]],
+            "lingering": [each for each in residents if each["lingering"]],
+            "stats": self._runtime.cache.stats(),
+            "host_memory": self._runtime.host_memory(),
+        }
+
+    def events(self, after: int) -> Json:
+        """What happened after the event with that number, oldest first."""
+        events = self._runtime.cache.events(after)
+        last = events[-1]["sequence"] if events else after
+        return {"events": events, "last": last}
+
+
+def _counters(stats: Mapping[str, Any]) -> Json:
+    return {name: value for name, value in stats.items() if isinstance(value, int)}
+
+
+def _resident(view: Mapping[str, Any]) -> Json:
+    shown = {name: value for name, value in view.items() if name not in ("key", "options")}
+    try:
+        shown["inputs"] = json.loads(view["options"]).get("inputs", {})
+    except (ValueError, AttributeError):
+        shown["inputs"] = {}
+    return shown

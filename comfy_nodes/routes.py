@@ -1,0 +1,168 @@
+"""HTTP under /hearth/: GET reads, POST asks the executor for a change."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import importlib
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from .host import Host
+from .reports import Reports
+from .seams import Seams
+
+_WAIT_SECONDS = 5.0
+_ALL_BYTES = (1 << 64) - 1
+_REASON = "asked for over HTTP"
+
+Handler = Callable[[Any], Awaitable[Any]]
+
+
+class BadRequestError(ValueError):
+    """A request that says no clear thing; carries the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Routes:
+    """The handlers; they run on the server's thread and never touch a model."""
+
+    def __init__(self, host: Host, reports: Reports) -> None:
+        self._host = host
+        self._reports = reports
+        self.ready = False
+
+    def install(self, table: Any, seams: Seams) -> None:
+        """Adds the routes to aiohttp's table, if there is one."""
+        if not seams.record("routes", hasattr(table, "get") and hasattr(table, "post")):
+            return
+        table.get("/hearth/health")(self._reading(lambda request: self._reports.health()))
+        table.get("/hearth/models")(self._reading(lambda request: self._reports.models()))
+        table.get("/hearth/events")(self._reading(self._events))
+        table.get("/hearth/ready")(self._ready)
+        table.post("/hearth/evict")(self._changing(self.evict))
+        table.post("/hearth/pin")(self._changing(self.pin))
+
+    def evict(self, body: Any) -> Callable[[], dict[str, Any]]:
+        """{"name": …} drops that model, {"all": true} every one idle and not pinned; "free" also
+        takes them out of ComfyUI's node cache. Returns the job."""
+        name, everything = body.get("name"), body.get("all", False)
+        if not isinstance(name, str) and everything is not True:
+            raise BadRequestError(400, 'say {"name": "<model>"} or {"all": true}')
+        cache = self._host.runtime.cache
+
+        def job() -> dict[str, Any]:
+            before = cache.stats()["resident"]
+            if isinstance(name, str):
+                cache.erase_by_name(name, _REASON)
+            else:
+                cache.trim(_ALL_BYTES, _ALL_BYTES, _REASON)
+            evicted = before - cache.stats()["resident"]
+            freed = cache.free_lingering() if body.get("free") is True else 0
+            return {"evicted": evicted, "lingering_freed": freed}
+
+        return job
+
+    def pin(self, body: Any) -> Callable[[], dict[str, Any]]:
+        """{"name": …, "pinned": true or false} for a resident model. Returns the job."""
+        name, pinned = body.get("name"), body.get("pinned", True)
+        if not isinstance(name, str) or not isinstance(pinned, bool):
+            raise BadRequestError(400, 'say {"name": "<model>", "pinned": true}')
+        cache = self._host.runtime.cache
+        keys = [each["key"] for each in cache.residents() if each["name"] == name]
+        if not keys:
+            raise BadRequestError(404, f"{name} is not resident; /hearth/models lists what is")
+
+        def job() -> dict[str, Any]:
+            for key in keys:
+                (cache.pin if pinned else cache.unpin)(key)
+            return {"name": name, "pinned": pinned}
+
+        return job
+
+    def refuse_strangers(self, request: Any) -> None:
+        """Throws BadRequestError unless the request may change something."""
+        if request.content_type != "application/json":
+            raise BadRequestError(415, "send application/json")
+        origin = request.headers.get("Origin")
+        settings = self._host.settings
+        foreign = bool(origin) and urlsplit(origin).netloc != request.host
+        if foreign and origin not in settings.allowed_origins:
+            raise BadRequestError(403, "this origin is not in api.allowed_origins")
+        token = os.environ.get(settings.token_env, "") if settings.token_env else None
+        if token is not None:
+            given = request.headers.get("Authorization", "")
+            if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+                raise BadRequestError(
+                    401, "send Authorization: Bearer with the token of api.token_env"
+                )
+
+    def _events(self, request: Any) -> dict[str, Any]:
+        after = request.query.get("after", "0")
+        if not after.isascii() or not after.isdigit() or len(after) > 18:
+            raise BadRequestError(400, "after is the number of an event")
+        return self._reports.events(int(after))
+
+    def _reading(self, answer: Callable[[Any], dict[str, Any]]) -> Handler:
+        web = importlib.import_module("aiohttp.web")
+
+        async def handle(request: Any) -> Any:
+            try:
+                return web.json_response(answer(request))
+            except BadRequestError as error:
+                return web.json_response({"error": str(error)}, status=error.status)
+
+        return handle
+
+    async def _ready(self, request: Any) -> Any:
+        web = importlib.import_module("aiohttp.web")
+        return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
+
+    def _changing(self, plan: Callable[[Any], Callable[[], dict[str, Any]]]) -> Handler:
+        web = importlib.import_module("aiohttp.web")
+
+        async def handle(request: Any) -> Any:
+            try:
+                self.refuse_strangers(request)
+                job = plan(await _json_object(request))
+            except BadRequestError as error:
+                return web.json_response({"error": str(error)}, status=error.status)
+            answer = await self._on_executor(job)
+            return web.json_response(answer, status=202 if answer.get("queued") else 200)
+
+        return handle
+
+    async def _on_executor(self, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The job's answer, or {"queued": true} while a long prompt keeps it waiting."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[dict[str, Any]] = loop.create_future()
+
+        def finish(answer: dict[str, Any]) -> None:
+            if not done.done():
+                done.set_result(answer)
+
+        def run() -> None:
+            answer = job()
+            loop.call_soon_threadsafe(finish, answer)
+
+        if not self._host.runtime.executor.post(run):
+            return {"queued": False, "error": "hearth is shutting down"}
+        try:
+            return await asyncio.wait_for(done, _WAIT_SECONDS)
+        except asyncio.TimeoutError:
+            return {"queued": True}
+
+
+async def _json_object(request: Any) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise BadRequestError(400, "the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise BadRequestError(400, "the body is not a JSON object")
+    return body

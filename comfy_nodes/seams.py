@@ -1,0 +1,25 @@
+"""Which places of ComfyUI hearth could take hold of in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Seams:
+    """Found or not found, per seam; what is not found is done without."""
+
+    found: dict[str, bool] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def record(self, name: str, found: bool, note: str = "") -> bool:
+        """Remembers one seam; returns `found`, so that it can stand in a condition."""
+        self.found[name] = found
+        if note:
+            self.notes[name] = note
+        return found
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the seams that this ComfyUI does not have."""
+        return [name for name, found in self.found.items() if not found]

@@ -1,0 +1,26 @@
+"""The few values that are asked for at every loader call, as plain attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Settings:
+    """A copy of what the runtime has in force; refreshed after each change of the config."""
+
+    transparent: bool = True
+    trace_loads: bool = True
+    unload_on_exit: bool = False
+    token_env: str | None = None
+    allowed_origins: list[str] = field(default_factory=list)
+
+    def refresh(self, config: Mapping[str, Any]) -> None:
+        """Takes over the values of a valid config."""
+        self.transparent = bool(config["transparent"])
+        self.trace_loads = bool(config["log"]["trace_loads"])
+        self.unload_on_exit = bool(config["unload_on_exit"])
+        self.token_env = config["api"]["token_env"]
+        self.allowed_origins = list(config["api"]["allowed_origins"])

@@ -1,0 +1,139 @@
+"""The five stock loaders: which inputs name files, and in which of ComfyUI's folders these lie."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import hearth
+
+# Of versions whose VAELoader does not list them itself.
+_IMAGE_TAESDS = ("taesd", "taesdxl", "taesd3", "taef1")
+
+
+@dataclass(frozen=True)
+class StockLoader:
+    """One loader class of ComfyUI and the folder that each of its name inputs refers to."""
+
+    class_name: str
+    kind: str
+    folders: Mapping[str, str]
+
+
+STOCK_LOADERS = (
+    StockLoader("CheckpointLoaderSimple", "checkpoint", {"ckpt_name": "checkpoints"}),
+    StockLoader("UNETLoader", "diffusion_model", {"unet_name": "diffusion_models"}),
+    StockLoader("CLIPLoader", "text_encoder", {"clip_name": "text_encoders"}),
+    StockLoader(
+        "DualCLIPLoader",
+        "text_encoder",
+        {"clip_name1": "text_encoders", "clip_name2": "text_encoders"},
+    ),
+    StockLoader("VAELoader", "vae", {"vae_name": "vae"}),
+)
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What tells one file from another that took its place."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """One loader call: the key it has in the cache, and the files it will read."""
+
+    loader: StockLoader
+    key: hearth.ModelKey
+    files: tuple[FileStamp, ...]
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the files together."""
+        return sum(file.size for file in self.files)
+
+
+class NotCacheableError(ValueError):
+    """This call names no file, so there is nothing to key it by."""
+
+
+def bind_inputs(
+    stock: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The loader's inputs by name, defaults filled in, so that every way to call it is one key.
+
+    Throws TypeError as the call itself would.
+    """
+    bound = inspect.signature(stock).bind(None, *args, **kwargs)
+    bound.apply_defaults()
+    inputs = dict(bound.arguments)
+    inputs.pop(next(iter(inputs)))  # self
+    return inputs
+
+
+def find_files(
+    loader: StockLoader, inputs: Mapping[str, Any], owner: type
+) -> tuple[FileStamp, ...]:
+    """The files that a call will read. Throws NotCacheableError, FileNotFoundError or OSError."""
+    places = [
+        place
+        for name, folder in loader.folders.items()
+        for place in _places(inputs.get(name), folder, owner)
+    ]
+    folder_paths = importlib.import_module("folder_paths")
+    return tuple(
+        stamp_file(str(folder_paths.get_full_path_or_raise(folder, name)))
+        for folder, name in places
+    )
+
+
+def make_request(
+    loader: StockLoader,
+    inputs: Mapping[str, Any],
+    files: tuple[FileStamp, ...],
+    devices: Mapping[str, str],
+) -> LoadRequest:
+    """The request for a call whose files are known."""
+    options = {name: value for name, value in inputs.items() if name not in loader.folders}
+    text = json.dumps({"inputs": options, "devices": dict(devices)}, sort_keys=True)
+    name = " + ".join(str(inputs[field]) for field in loader.folders)
+    identity = ";".join(f"{file.path}:{file.size}:{file.mtime_ns}:{file.inode}" for file in files)
+    key = hearth.ModelKey(loader.kind, loader.class_name, name, text, identity)
+    return LoadRequest(loader, key, files)
+
+
+def stamp_file(path: str) -> FileStamp:
+    """The stamp of a file now; throws OSError."""
+    state = os.stat(path)
+    return FileStamp(os.path.realpath(path), state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+def _places(name: Any, folder: str, owner: type) -> list[tuple[str, str]]:
+    if not isinstance(name, str):
+        raise NotCacheableError("its name comes from another node")
+    if folder != "vae":
+        return [(folder, name)]
+    if name == "pixel_space":
+        raise NotCacheableError("pixel_space has no file")
+    if name in getattr(owner, "image_taes", _IMAGE_TAESDS):
+        return [("vae_approx", _taesd_file(name, half)) for half in ("encoder", "decoder")]
+    if os.path.splitext(name)[0] in getattr(owner, "video_taes", ()):
+        return [("vae_approx", name)]
+    return [(folder, name)]
+
+
+def _taesd_file(name: str, half: str) -> str:
+    folder_paths = importlib.import_module("folder_paths")
+    for candidate in folder_paths.get_filename_list("vae_approx"):
+        if candidate.startswith(f"{name}_{half}."):
+            return str(candidate)
+    raise FileNotFoundError(f"{name}: no {half} in vae_approx")

@@ -1,0 +1,187 @@
+"""The stock loaders served from the cache: same workflows, same pixels, fewer reads."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .file_check import refuse_if_corrupt
+from .host import Host
+from .residents import ResidentModel
+from .seams import Seams
+from .stock_loaders import (
+    STOCK_LOADERS,
+    LoadRequest,
+    NotCacheableError,
+    StockLoader,
+    bind_inputs,
+    find_files,
+    make_request,
+)
+
+_LOG = logging.getLogger("hearth")
+_MARK = "hearth_stock"
+
+
+class _Attempt:
+    """One run of a stock loader on the cache's behalf, remembered so that nothing is loaded twice
+    and an error of the loader is told from an error of ours."""
+
+    def __init__(self, stock: Callable[[], Any]) -> None:
+        self._stock = stock
+        self.outputs: Any = None
+        self.failed = False
+
+    def run(self, request: LoadRequest) -> Any:
+        try:
+            for file in request.files:
+                refuse_if_corrupt(file.path)
+            self.outputs = self._stock()
+        except BaseException:
+            self.failed = True
+            raise
+        return self.outputs
+
+
+class TransparentLoaders:
+    """Wraps the stock loader classes, and unwraps them again."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._wrapped: list[tuple[type, str, bool]] = []
+        self._reasons_logged: set[str] = set()
+
+    def install(self, classes: Mapping[str, type], seams: Seams) -> None:
+        """Wraps what is found; a loader that looks unfamiliar stays as it is."""
+        for loader in STOCK_LOADERS:
+            owner = classes.get(loader.class_name)
+            method = getattr(owner, "FUNCTION", "")
+            stock = vars(owner).get(method) if owner is not None else None
+            found = inspect.isfunction(stock) and not hasattr(stock, _MARK)
+            if seams.record(f"loader:{loader.class_name}", found):
+                self._wrap(loader, owner, method)
+
+    def uninstall(self) -> None:
+        """Makes the classes what they were."""
+        for owner, method, with_check in self._wrapped:
+            setattr(owner, method, getattr(vars(owner)[method], _MARK))
+            if with_check:
+                delattr(owner, "IS_CHANGED")
+        self._wrapped.clear()
+
+    def _wrap(self, loader: StockLoader, owner: Any, method: str) -> None:
+        stock = vars(owner)[method]
+        hook = self
+
+        @functools.wraps(stock)
+        def load(node: Any, *args: Any, **kwargs: Any) -> Any:
+            return hook._load(loader, stock, owner, node, args, kwargs)
+
+        def is_changed(cls: type, **inputs: Any) -> Any:
+            return hook._stamp(loader, stock, owner, inputs)
+
+        setattr(load, _MARK, stock)
+        setattr(owner, method, load)
+        with_check = not hasattr(owner, "IS_CHANGED")
+        if with_check:
+            owner.IS_CHANGED = classmethod(is_changed)
+        self._wrapped.append((owner, method, with_check))
+
+    def _load(
+        self, loader: StockLoader, stock: Any, owner: Any, node: Any, args: Any, kwargs: Any
+    ) -> Any:
+        def call() -> Any:
+            return stock(node, *args, **kwargs)
+
+        request = self._request(loader, stock, owner, args, kwargs)
+        if request is None:
+            return call()
+        attempt = _Attempt(call)
+        try:
+            return self._serve(request, attempt)
+        except Exception as error:
+            if attempt.failed:
+                raise
+            self._fell_back(loader, request.key.name, f"{type(error).__name__}: {error}")
+        return call() if attempt.outputs is None else attempt.outputs
+
+    def _request(
+        self, loader: StockLoader, stock: Any, owner: Any, args: Any, kwargs: Any
+    ) -> LoadRequest | None:
+        """What to ask the cache for; None: this call is ComfyUI's alone."""
+        if not self._host.settings.transparent:
+            return None
+        try:
+            if not self._host.runtime.executor.is_current():
+                self._fell_back(loader, "", "asked for outside the prompt worker")
+                return None
+            inputs = bind_inputs(stock, args, kwargs)
+            files = find_files(loader, inputs, owner)
+            return make_request(loader, inputs, files, self._host.adapter.devices())
+        except (NotCacheableError, FileNotFoundError):
+            return None  # nothing to cache, or the loader itself says what is missing
+        except Exception as error:
+            self._fell_back(loader, "", f"{type(error).__name__}: {error}")
+            return None
+
+    def _serve(self, request: LoadRequest, attempt: _Attempt) -> tuple[Any, ...]:
+        host = self._host
+
+        def load() -> tuple[ResidentModel, dict[str, int]]:
+            outputs = attempt.run(request)
+            resident = ResidentModel(request.key, outputs, request.file_bytes, host.models)
+            host.models.add(resident)
+            return resident, resident.bytes()
+
+        asker = host.asker()
+        tier = "mapped" if host.adapter.dynamic_vram() else "anonymous"
+        handle = host.runtime.cache.acquire(
+            request.key,
+            load,
+            expected={tier: request.file_bytes},
+            node=asker.node,
+            prompt=asker.prompt,
+        )
+        if not handle.cached:
+            outputs: tuple[Any, ...] = handle.value.surrender()
+            handle.close()
+            return outputs
+        host.scope.keep(handle)
+        clones: tuple[Any, ...] = handle.value.hand_out()
+        return clones
+
+    def _stamp(self, loader: StockLoader, stock: Any, owner: Any, inputs: Mapping[str, Any]) -> Any:
+        """The change check: the state of the files. False, which is what ComfyUI takes for a node
+        without a check, when it cannot be told; an exception would rerun the node every time."""
+        if not self._host.settings.transparent:
+            return False
+        try:
+            files = find_files(loader, inputs, owner)
+            self._note_question(loader, stock, inputs, files)
+            return [value for file in files for value in (file.size, file.mtime_ns, file.inode)]
+        except Exception:
+            return False
+
+    def _note_question(self, loader: StockLoader, stock: Any, inputs: Any, files: Any) -> None:
+        # On a hit of ComfyUI's node cache the loader is not called: without this, whoever sends
+        # the same prompt again and again would see the model expire.
+        bound = bind_inputs(stock, (), inputs)
+        request = make_request(loader, bound, files, self._host.adapter.devices())
+        self._host.runtime.cache.record_use(request.key, False)
+
+    def _fell_back(self, loader: StockLoader, name: str, reason: str) -> None:
+        asker = self._host.asker()
+        self._host.runtime.cache.note(
+            "fell_back",
+            model=name,
+            loader=loader.class_name,
+            reason=reason,
+            node=asker.node,
+            prompt=asker.prompt,
+        )
+        if reason not in self._reasons_logged:
+            self._reasons_logged.add(reason)
+            _LOG.warning("%s %s: ComfyUI loads it itself (%s)", loader.class_name, name, reason)

@@ -1,0 +1,88 @@
+"""Records use where ComfyUI loads models for work, and when their weights have arrived.
+
+Loader calls say nothing about use: on a hit of the node cache ComfyUI never calls the loader, and
+the busiest model would look idle. Sampling, encoding and decoding all pass load_models_gpu().
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .arrivals import Arrivals
+from .host import Host
+from .measure import loaded_bytes
+from .residents import ResidentModel
+from .seams import Seams
+
+_LOG = logging.getLogger("hearth")
+
+
+@dataclass
+class _Work:
+    """One model of hearth's that is about to work."""
+
+    resident: ResidentModel
+    patcher: Any
+    loaded_before: int
+
+
+class UseRecorder:
+    """Wraps `comfy.model_management.load_models_gpu`; no caller imports it by name."""
+
+    def __init__(self, host: Host, arrivals: Arrivals) -> None:
+        self._host = host
+        self._arrivals = arrivals
+        self._complained = False
+
+    def install(self, management: Any, seams: Seams) -> None:
+        """Takes hold of the seam, if it is there."""
+        original = getattr(management, "load_models_gpu", None)
+        if seams.record("use_recording", callable(original)):
+            management.load_models_gpu = self.wrap(original)
+
+    def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with recording around it; its result and errors are untouched."""
+
+        @functools.wraps(original)
+        def load_models_gpu(*args: Any, **kwargs: Any) -> Any:
+            models = args[0] if args else kwargs.get("models", ())
+            work = self._guarded(lambda: self._begin(models)) or []
+            started = time.perf_counter()
+            result = original(*args, **kwargs)
+            ms = (time.perf_counter() - started) * 1000.0
+            self._guarded(lambda: self._end(work, ms))
+            return result
+
+        return load_models_gpu
+
+    def _begin(self, patchers: Any) -> list[_Work]:
+        if not self._host.runtime.executor.is_current():
+            return []
+        work: list[_Work] = []
+        for patcher in patchers:
+            resident = self._host.models.find(getattr(patcher, "model", None))
+            if resident is None:
+                continue
+            self._host.scope.use(resident.key)
+            work.append(_Work(resident, patcher, loaded_bytes(patcher)))
+        return work
+
+    def _end(self, work: list[_Work], ms: float) -> None:
+        for each in work:
+            self._arrivals.after_load(each.resident, each.patcher, each.loaded_before, ms)
+            self._host.runtime.cache.update_bytes(each.resident.key, each.resident.bytes())
+
+    def _guarded(self, action: Callable[[], Any]) -> Any:
+        # A prompt must never fail because its use could not be recorded.
+        try:
+            return action()
+        except Exception:
+            if not self._complained:
+                self._complained = True
+                _LOG.warning("use of a model could not be recorded", exc_info=True)
+            return None
