@@ -15,7 +15,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from comfy_api_simplified import ComfyApiWrapper  # type: ignore[import-untyped]
+from comfy_api_simplified import ComfyApiWrapper
 from PIL import Image
 
 Graph = dict[str, dict[str, Any]]

@@ -43,7 +43,7 @@ class TensorSpec:
     @property
     def nbytes(self) -> int:
         """How many bytes the tensor takes in the file."""
-        return self.elements * _TORCH_DTYPES[self.dtype].itemsize
+        return self.elements * int(_TORCH_DTYPES[self.dtype].itemsize)
 
 
 def total_bytes(specs: Sequence[TensorSpec]) -> int:

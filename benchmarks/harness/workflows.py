@@ -116,6 +116,7 @@ def examples() -> dict[str, Graph]:
         "separate_files.json": separate_graph(),
         "dual_clip.json": dual_clip_graph(),
         "z_image_turbo.json": z_image_turbo_graph(),
+        "z_image_second.json": z_image_turbo_graph("z_image_second_bf16.safetensors"),
     }
 
 

@@ -173,7 +173,7 @@ def files(second_transformer: bool = False) -> dict[str, list[TensorSpec]]:
         "vae/ae.safetensors": vae_tensors(),
     }
     if second_transformer:
-        found["diffusion_models/z_image_b_bf16.safetensors"] = transformer_tensors()
+        found["diffusion_models/z_image_second_bf16.safetensors"] = transformer_tensors()
     return found
 
 

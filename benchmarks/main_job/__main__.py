@@ -27,8 +27,12 @@ from benchmarks.harness.workflows import sd3_graph
 from benchmarks.main_job import report, verdict
 from benchmarks.main_job.phase import PhaseResult, Workflow, requests_of, run_phase
 
-_NO_COMFY = 2
+_CANNOT_RUN = 2
 _FAILED = 1
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be run; the message says what to give instead."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _job(given: argparse.Namespace) -> Job:
     comfy = find_comfy()
+    workflows = [_workflow(path) for path in given.workflow] or _toy_workflows()
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     out = (given.out or REPOSITORY / "runs" / stamp).resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +90,7 @@ def _job(given: argparse.Namespace) -> Job:
         comfy=comfy,
         models=given.models or toy_models.write_all(out / "models"),
         out=out,
-        workflows=[_workflow(path) for path in given.workflow] or _toy_workflows(),
+        workflows=workflows,
         repeat=given.repeat,
         flags=flags,
     )
@@ -95,11 +100,11 @@ def _workflow(path: Path) -> Workflow:
     try:
         graph = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SystemExit(f"{path}: not a workflow that can be read: {error}") from error
+        raise UsageError(f"{path}: not a workflow that can be read: {error}") from error
     if not isinstance(graph, dict) or not all(
         isinstance(node, dict) and "class_type" in node for node in graph.values()
     ):
-        raise SystemExit(
+        raise UsageError(
             f"{path}: not in API format. In ComfyUI: Workflow > Export (API), and give that file."
         )
     return Workflow(path.stem, graph)
@@ -145,9 +150,9 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     try:
         return _run(_job(given), console)
-    except ComfyNotFoundError as missing:
-        console.print(str(missing), soft_wrap=True, highlight=False)
-        return _NO_COMFY
+    except (ComfyNotFoundError, UsageError) as refusal:
+        console.print(str(refusal), soft_wrap=True, highlight=False)
+        return _CANNOT_RUN
     except (ComfyStartError, PromptFailedError) as failure:
         console.print(f"[red]FAILED[/red] {failure}", soft_wrap=True, highlight=False)
         return _FAILED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from comfy_api_simplified.exceptions import ComfyApiError  # type: ignore[import-untyped]
+from comfy_api_simplified.exceptions import ComfyApiError
 
 from benchmarks.harness import toy_models
 from benchmarks.harness.client import PromptFailedError

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import comfy.utils  # type: ignore[import-not-found]
+import comfy.utils
 
 
 def _record(ckpt: str, seconds: float, ok: bool) -> None:

@@ -1,0 +1,46 @@
+"""The graphs and the full-size models that `examples/` speaks of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.comfy_server import REPOSITORY
+from benchmarks.harness.live_comfy import LiveComfy
+from benchmarks.harness.workflows import Graph, example_text, examples
+
+TOY = {name: graph for name, graph in examples().items() if not name.startswith("z_image")}
+
+
+@pytest.mark.parametrize("name", examples())
+def test_example_file_is_what_its_builder_makes(name: str) -> None:
+    text = (REPOSITORY / "examples" / name).read_text(encoding="utf-8")
+    assert text == example_text(examples()[name]), "python -m benchmarks.harness.workflows"
+
+
+@pytest.mark.parametrize("name", TOY)
+def test_example_with_toy_models_runs_and_makes_an_image(stock: LiveComfy, name: str) -> None:
+    graph: Graph = TOY[name]
+    assert len(stock.run(graph).files) == 1
+
+
+def test_z_image_graphs_use_only_nodes_that_comfyui_has(stock: LiveComfy) -> None:
+    known = stock.client.get("/object_info")
+    for name in examples().keys() - TOY.keys():
+        for node in examples()[name].values():
+            required = known[node["class_type"]]["input"]["required"]
+            assert required.keys() <= node["inputs"].keys(), (name, node)
+
+
+def test_full_size_z_image_files_are_what_comfyui_expects(comfy: Path) -> None:
+    check = subprocess.run(
+        [sys.executable, "-B", "-m", "benchmarks.harness.zimage_check", str(comfy)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
