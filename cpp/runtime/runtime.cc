@@ -46,6 +46,7 @@ bool Runtime::Configure(std::string_view text, const std::string& source) {
   const bool good = result.faults.empty();
   CacheLimits limits;
   std::unique_ptr<EvictionPolicy> policy;
+  LogLevel level = LogLevel::kInfo;
   {
     MutexLock lock(mutex_);
     state_.faults = std::move(result.faults);
@@ -54,7 +55,9 @@ bool Runtime::Configure(std::string_view text, const std::string& source) {
     state_.source = source;
     limits = LimitsFromConfig(state_.config, active_headroom_);
     policy = PolicyFromConfig(state_.config);
+    level = LogLevelFromString(state_.config.log.level);
   }
+  SetLogLevel(level);
   // Outside the lock: applying limits may evict, and a release may ask for the config.
   cache_->SetPolicy(std::move(policy));
   cache_->SetLimits(limits);
