@@ -28,8 +28,8 @@ class ByteSource {
   virtual bool IsFresh() const { return false; }
 };
 
-// Reads exactly `size` bytes, through short reads and interruptions. Throws CheckpointCorrupt at the
-// byte where the source fails or ends early.
+// Reads exactly `size` bytes, through short reads and interruptions. Throws CheckpointCorrupt at
+// the byte where the source fails or ends early.
 void ReadExactly(const ByteSource& source, std::uint64_t offset, char* into, std::size_t size);
 
 }  // namespace hearth

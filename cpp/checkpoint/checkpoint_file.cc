@@ -35,8 +35,9 @@ void RequireInside(const FileIdentity& identity, const AllowedRoots& roots,
     if (IsInside(identity.real_path, folder)) return;
   }
   throw CheckpointCorrupt(name, 0,
-                          name + ": it is a link to a file outside the model folders; move the file "
-                                 "into one of them, or add its folder to them.");
+                          name +
+                              ": it is a link to a file outside the model folders; move the file "
+                              "into one of them, or add its folder to them.");
 }
 
 int OpenWithoutWaiting(const FileIdentity& identity, const std::string& name) {
@@ -57,10 +58,11 @@ int OpenWithoutWaiting(const FileIdentity& identity, const std::string& name) {
 }
 
 FileIdentity StatusOf(int descriptor, const FileIdentity& known, const std::string& name) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor, &status) != 0) {
-    throw CheckpointCorrupt(name, 0, name + ": the file is no longer reachable (" +
-                                         std::generic_category().message(errno) + ").");
+    throw CheckpointCorrupt(name, 0,
+                            name + ": the file is no longer reachable (" +
+                                std::generic_category().message(errno) + ").");
   }
   if (!S_ISREG(status.st_mode)) {
     throw CheckpointCorrupt(

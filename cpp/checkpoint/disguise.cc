@@ -13,7 +13,8 @@ struct Disguise {
 };
 
 constexpr std::string_view kPickleAdvice =
-    "a PyTorch checkpoint (it can run code when it is loaded); rename it to .ckpt or .pt, or have it "
+    "a PyTorch checkpoint (it can run code when it is loaded); rename it to .ckpt or .pt, or have "
+    "it "
     "converted to safetensors";
 constexpr std::string_view kUnpackAdvice = "an archive; unpack it first";
 
@@ -29,7 +30,10 @@ constexpr std::array<Disguise, 15> kBinary = {{
     {std::string_view("Rar!\x1a\x07", 6), kUnpackAdvice},
     {std::string_view("\x1f\x8b\x08", 3), kUnpackAdvice},
     {std::string_view("\x28\xb5\x2f\xfd", 4), kUnpackAdvice},
-    {std::string_view("\xfd" "7zXZ", 5), kUnpackAdvice},
+    {std::string_view("\xfd"
+                      "7zXZ",
+                      5),
+     kUnpackAdvice},
     {std::string_view("\x89HDF\r\n\x1a\n", 8), "an HDF5 file (Keras); it must be converted"},
     {std::string_view("\x89PNG", 4), "a PNG picture"},
     {std::string_view("\xff\xd8\xff", 3), "a JPEG picture"},
@@ -63,7 +67,8 @@ bool IsTar(std::string_view prefix) {
 
 std::optional<std::string> NameDisguise(std::string_view prefix) {
   for (const Disguise& disguise : kBinary) {
-    if (prefix.substr(0, disguise.start.size()) == disguise.start) return std::string(disguise.what);
+    if (prefix.substr(0, disguise.start.size()) == disguise.start)
+      return std::string(disguise.what);
   }
   if (IsPickle(prefix)) return std::string(kPickleAdvice);
   if (IsTar(prefix)) return std::string(kUnpackAdvice);

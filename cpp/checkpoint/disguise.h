@@ -11,10 +11,10 @@ namespace hearth {
 // How much of a file's start NameDisguise() wants to see.
 inline constexpr std::size_t kDisguisePrefix = 512;
 
-// What a file that is not safetensors really is, and what to do about it: "is a Git LFS pointer, …".
-// `prefix` is the start of the file; nullopt when it looks like nothing known.
-// Ask only after the header was found wrong: the first bytes of a good file are its header's length
-// and may look like any of these.
+// What a file that is not safetensors really is, and what to do about it: "is a Git LFS pointer,
+// …". `prefix` is the start of the file; nullopt when it looks like nothing known. Ask only after
+// the header was found wrong: the first bytes of a good file are its header's length and may look
+// like any of these.
 std::optional<std::string> NameDisguise(std::string_view prefix);
 
 }  // namespace hearth

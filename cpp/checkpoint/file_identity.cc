@@ -56,7 +56,7 @@ std::string ResolveLinks(const std::string& path) {
 FileIdentity IdentifyFile(const std::string& path) {
   const std::string name = DisplayName(path);
   std::string real_path = ResolveLinks(path);
-  struct stat status {};
+  struct stat status{};
   if (::stat(real_path.c_str(), &status) != 0) ThrowUnreachable(name, errno);
   if (!S_ISREG(status.st_mode)) {
     throw CheckpointCorrupt(
@@ -67,10 +67,10 @@ FileIdentity IdentifyFile(const std::string& path) {
 
 FileIdentity MakeFileIdentity(std::string real_path, const struct stat& status) {
   constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
-  return {std::move(real_path), static_cast<std::uint64_t>(status.st_size),
-          static_cast<std::int64_t>(status.st_mtim.tv_sec) * kNanosPerSecond +
-              status.st_mtim.tv_nsec,
-          static_cast<std::uint64_t>(status.st_ino)};
+  return {
+      std::move(real_path), static_cast<std::uint64_t>(status.st_size),
+      static_cast<std::int64_t>(status.st_mtim.tv_sec) * kNanosPerSecond + status.st_mtim.tv_nsec,
+      static_cast<std::uint64_t>(status.st_ino)};
 }
 
 std::string DescribeFileType(const struct stat& status) {

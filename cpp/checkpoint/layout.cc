@@ -68,14 +68,13 @@ void CheckFollows(const DataSection& data, const DeclaredTensor& tensor,
   const std::string expected = "data that begins at offset " + std::to_string(free_from) +
                                ", right after " + previous + "; have the file saved again";
   if (tensor.begin > free_from) {
-    Refuse(data.source.name(),
-           {data.InFile(free_from),
-            std::to_string(tensor.begin - free_from) + " bytes after " + previous +
-                " belong to no tensor",
-            expected, tensor.name});
+    Refuse(data.source.name(), {data.InFile(free_from),
+                                std::to_string(tensor.begin - free_from) + " bytes after " +
+                                    previous + " belong to no tensor",
+                                expected, tensor.name});
   }
-  Refuse(data.source.name(), {data.InFile(tensor.begin),
-                              "its data overlaps that of " + previous, expected, tensor.name});
+  Refuse(data.source.name(), {data.InFile(tensor.begin), "its data overlaps that of " + previous,
+                              expected, tensor.name});
 }
 
 void CheckEnd(const DataSection& data, std::uint64_t data_end) {

@@ -15,10 +15,12 @@ constexpr const char* kTensorShape =
 
 enum class Field { kDtype, kShape, kOffsets, kUnknown };
 
-// Follows the header's nesting: root, one tensor or the metadata, a list in it, or something unknown.
+// Follows the header's nesting: root, one tensor or the metadata, a list in it, or something
+// unknown.
 class HeaderEvents final : public JsonEvents {
  public:
-  explicit HeaderEvents(const std::string& file_name) : file_name_(file_name) {}
+  HeaderEvents(const std::string& file_name, std::size_t most_tensors)
+      : file_name_(file_name), most_tensors_(most_tensors) {}
 
   SafetensorsHeader TakeHeader() {
     if (unknown_fields_ > 0) {
@@ -74,7 +76,8 @@ class HeaderEvents final : public JsonEvents {
         place_ = in_metadata_ ? Place::kMetadata : Place::kTensor;
         return;
       case Place::kMetadata:
-        RefuseValue(offset, std::string("a metadata value is ") + (is_list ? "a list" : "an object"),
+        RefuseValue(offset,
+                    std::string("a metadata value is ") + (is_list ? "a list" : "an object"),
                     "a text; have the file saved again with its metadata as texts");
       case Place::kTensor:
         return OpenField(is_list, offset);
@@ -114,7 +117,8 @@ class HeaderEvents final : public JsonEvents {
   }
   bool Has(Field field) const { return seen_[static_cast<std::size_t>(field)]; }
 
-  [[noreturn]] void RefuseValue(std::uint64_t offset, std::string what, std::string expected) const {
+  [[noreturn]] void RefuseValue(std::uint64_t offset, std::string what,
+                                std::string expected) const {
     Refuse(file_name_, {offset, std::move(what), std::move(expected),
                         in_metadata_ ? std::string() : tensor_.name});
   }
@@ -129,9 +133,9 @@ class HeaderEvents final : public JsonEvents {
       RefuseValue(offset, "a tensor's name has " + std::to_string(key.size()) + " bytes",
                   "at most " + std::to_string(kMaxNameBytes));
     }
-    if (header_.tensors.size() == kMaxTensors) {
+    if (header_.tensors.size() == most_tensors_) {
       RefuseValue(offset, "the header names more tensors than hearth reads",
-                  "at most " + std::to_string(kMaxTensors));
+                  "at most " + std::to_string(most_tensors_));
     }
     tensor_.name = key;
   }
@@ -147,8 +151,7 @@ class HeaderEvents final : public JsonEvents {
 
   void AddMetadata(const JsonScalar& value, std::uint64_t offset) {
     if (value.kind != JsonScalar::Kind::kText) {
-      RefuseValue(offset,
-                  "the metadata \"" + Printable(metadata_key_) + "\" is " + Describe(value),
+      RefuseValue(offset, "the metadata \"" + Printable(metadata_key_) + "\" is " + Describe(value),
                   "a text; have the file saved again with its metadata as texts");
     }
     header_.metadata.insert_or_assign(metadata_key_, std::string(value.text));
@@ -159,9 +162,8 @@ class HeaderEvents final : public JsonEvents {
     if (field_ != Field::kDtype) {
       RefuseValue(offset, "its " + NameOf(field_) + " is " + Describe(value), "a list of numbers");
     }
-    const std::optional<Dtype> dtype = value.kind == JsonScalar::Kind::kText
-                                           ? DtypeFromString(value.text)
-                                           : std::nullopt;
+    const std::optional<Dtype> dtype =
+        value.kind == JsonScalar::Kind::kText ? DtypeFromString(value.text) : std::nullopt;
     if (!dtype) RefuseValue(offset, "its dtype is " + Describe(value), "one of " + ListDtypes());
     tensor_.dtype = *dtype;
   }
@@ -175,7 +177,8 @@ class HeaderEvents final : public JsonEvents {
     if (field_ == Field::kDtype) {
       RefuseValue(offset, "its dtype is a list or object", "one of " + ListDtypes());
     }
-    if (!is_list) RefuseValue(offset, "its " + NameOf(field_) + " is an object", "a list of numbers");
+    if (!is_list)
+      RefuseValue(offset, "its " + NameOf(field_) + " is an object", "a list of numbers");
     place_ = Place::kList;
     numbers_.clear();
     list_at_ = offset;
@@ -199,7 +202,8 @@ class HeaderEvents final : public JsonEvents {
       return;
     }
     if (numbers_.size() != 2) {
-      RefuseValue(list_at_, "its data_offsets holds " + std::to_string(numbers_.size()) + " numbers",
+      RefuseValue(list_at_,
+                  "its data_offsets holds " + std::to_string(numbers_.size()) + " numbers",
                   "two: where the data begins and where it ends");
     }
     tensor_.begin = numbers_[0];
@@ -220,6 +224,7 @@ class HeaderEvents final : public JsonEvents {
   }
 
   const std::string& file_name_;
+  const std::size_t most_tensors_;
   SafetensorsHeader header_;
   Place place_ = Place::kStart;
   bool in_metadata_ = false;
@@ -236,8 +241,8 @@ class HeaderEvents final : public JsonEvents {
 
 }  // namespace
 
-SafetensorsHeader ParseSafetensorsHeader(const JsonText& json) {
-  HeaderEvents events(json.file_name);
+SafetensorsHeader ParseSafetensorsHeader(const JsonText& json, std::size_t most_tensors) {
+  HeaderEvents events(json.file_name, most_tensors);
   ReadStrictJson(json, events);
   return events.TakeHeader();
 }

@@ -34,9 +34,11 @@ struct SafetensorsHeader {
   std::vector<std::string> warnings;
 };
 
-// Reads the header's JSON and checks each value by itself: types, limits, begin <= end.
+// Reads the header's JSON and checks each value by itself: types, limits, begin <= end. A million
+// tensors take a test a second, so it may ask for fewer.
 // Throws CheckpointCorrupt.
-SafetensorsHeader ParseSafetensorsHeader(const JsonText& json);
+SafetensorsHeader ParseSafetensorsHeader(const JsonText& json,
+                                         std::size_t most_tensors = kMaxTensors);
 
 }  // namespace hearth
 

@@ -139,11 +139,9 @@ SafetensorsIndex SafetensorsIndex::ReadFile(const std::string& path, const Allow
 }
 
 const TensorInfo* SafetensorsIndex::Find(std::string_view name) const {
-  const auto found =
-      std::lower_bound(by_name_.begin(), by_name_.end(), name,
-                       [&](std::uint32_t at, std::string_view wanted) {
-                         return tensors_[at].name < wanted;
-                       });
+  const auto found = std::lower_bound(
+      by_name_.begin(), by_name_.end(), name,
+      [&](std::uint32_t at, std::string_view wanted) { return tensors_[at].name < wanted; });
   if (found == by_name_.end() || tensors_[*found].name != name) return nullptr;
   return &tensors_[*found];
 }

@@ -13,8 +13,8 @@
 
 namespace hearth {
 
-// Where one tensor lies. Its bytes are inside the file and belong to it alone; they may start at any
-// byte, so they must be copied and never cast in place.
+// Where one tensor lies. Its bytes are inside the file and belong to it alone; they may start at
+// any byte, so they must be copied and never cast in place.
 struct TensorInfo {
   std::string name;  // opaque bytes: not a path, not an attribute, not fit for a message as it is
   Dtype dtype = Dtype::kU8;
@@ -25,8 +25,9 @@ struct TensorInfo {
   std::uint64_t end() const { return offset + size; }
 };
 
-// What is in a safetensors file: its header, checked to the last byte against the file's size. Every
-// byte of the file is explained: by the header or by exactly one tensor. Immutable; thread-safe.
+// What is in a safetensors file: its header, checked to the last byte against the file's size.
+// Every byte of the file is explained: by the header or by exactly one tensor. Immutable;
+// thread-safe.
 class SafetensorsIndex {
  public:
   // Reads the header only. Throws CheckpointCorrupt.

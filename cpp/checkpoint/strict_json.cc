@@ -133,10 +133,9 @@ class SaxBridge {
   bool Open(bool is_list) {
     if (keys_.empty() && is_list) RefuseRoot("a list");
     if (keys_.size() == kMaxJsonDepth) {
-      Refuse(json_.file_name,
-             {.offset = OffsetOf(Back(1)),
-              .what = "the JSON is nested too deeply",
-              .expected = "at most " + std::to_string(kMaxJsonDepth) + " levels"});
+      Refuse(json_.file_name, {.offset = OffsetOf(Back(1)),
+                               .what = "the JSON is nested too deeply",
+                               .expected = "at most " + std::to_string(kMaxJsonDepth) + " levels"});
     }
     keys_.emplace_back();
     events_.OnOpen(is_list, OffsetOf(Back(1)));
@@ -164,8 +163,8 @@ class SaxBridge {
     if (twice == keys.end()) return;
     Refuse(json_.file_name,
            {.offset = std::next(twice)->offset,
-            .what = "the key \"" + Printable(twice->key) + "\" occurs a second time (first at byte " +
-                    std::to_string(twice->offset) + ")",
+            .what = "the key \"" + Printable(twice->key) +
+                    "\" occurs a second time (first at byte " + std::to_string(twice->offset) + ")",
             .expected = "each key once"});
   }
 
@@ -214,8 +213,8 @@ void ReadStrictJson(const JsonText& json, JsonEvents& events) {
   SaxBridge bridge(json, events);
   const char* const begin = json.text.data();
   nlohmann::json::sax_parse(TrackedByte(begin, bridge.reached()),
-                  TrackedByte(begin + json.text.size(), bridge.reached()), &bridge,
-                  nlohmann::json::input_format_t::json, /*strict=*/true);
+                            TrackedByte(begin + json.text.size(), bridge.reached()), &bridge,
+                            nlohmann::json::input_format_t::json, /*strict=*/true);
 }
 
 }  // namespace hearth

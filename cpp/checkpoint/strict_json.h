@@ -40,9 +40,9 @@ struct JsonText {
 inline constexpr std::size_t kMaxJsonDepth = 64;
 
 // Reads one JSON object and nothing after it but spaces. Stricter than JSON asks where leniency
-// would let two readers see two different files: valid UTF-8 only, no lone surrogates, no byte order
-// mark, no NUL, no comments, no key twice in one object, no number beyond double, bounded depth. Uses
-// no recursion. Throws CheckpointCorrupt with the offset of the fault.
+// would let two readers see two different files: valid UTF-8 only, no lone surrogates, no byte
+// order mark, no NUL, no comments, no key twice in one object, no number beyond double, bounded
+// depth. Uses no recursion. Throws CheckpointCorrupt with the offset of the fault.
 void ReadStrictJson(const JsonText& json, JsonEvents& events);
 
 }  // namespace hearth

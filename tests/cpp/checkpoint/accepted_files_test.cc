@@ -24,8 +24,7 @@ struct AcceptedFile {
 void PrintTo(const AcceptedFile& file, std::ostream* out) { *out << file.name; }
 
 std::string One(const std::string& dtype, const std::string& shape, std::size_t data) {
-  return FileBytes(
-      "{" + Entry("x", dtype, shape, "[0," + std::to_string(data) + "]") + "}", data);
+  return FileBytes("{" + Entry("x", dtype, shape, "[0," + std::to_string(data) + "]") + "}", data);
 }
 
 std::string Named(const std::string& name) {
@@ -38,15 +37,16 @@ const std::vector<AcceptedFile> kAccepted = {
     {"NullMetadata", FileBytes(R"({"__metadata__":null})"), 0},
     {"ZeroDimension", One("F32", "[0,5]", 0)},
     {"Scalar", One("F32", "[]", 4)},
-    {"RankOfTheLimit", One("U8", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
-                                 "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
+    {"RankOfTheLimit", One("U8",
+                           "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
+                           "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
                            1)},
     {"FieldsInOtherOrder",
      FileBytes(R"({"x":{"data_offsets":[0,4],"shape":[1],"dtype":"F32"}})", 4)},
     {"TensorsInOtherOrder",
-     FileBytes("{" + Entry("b", "F32", "[1]", "[4,8]") + "," + Entry("a", "F32", "[1]", "[0,4]") +
-                   "}",
-               8),
+     FileBytes(
+         "{" + Entry("b", "F32", "[1]", "[4,8]") + "," + Entry("a", "F32", "[1]", "[0,4]") + "}",
+         8),
      2},
     {"MetadataLast",
      FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + R"(,"__metadata__":{"a":"b"}})", 4)},
@@ -60,16 +60,16 @@ const std::vector<AcceptedFile> kAccepted = {
     {"BoolByteTwo", FileBytes("{" + Entry("x", "BOOL", "[1]", "[0,1]") + "}") + "\x02"},
     {"Complex", One("C64", "[2]", 16)},
     {"Unaligned",
-     FileBytes("{" + Entry("a", "U8", "[1]", "[0,1]") + "," + Entry("b", "F32", "[1]", "[1,5]") +
-                   "}",
-               5),
+     FileBytes(
+         "{" + Entry("a", "U8", "[1]", "[0,1]") + "," + Entry("b", "F32", "[1]", "[1,5]") + "}", 5),
      2},
     {"EmptyTensorBetweenOthers",
      FileBytes("{" + Entry("a", "U8", "[1]", "[0,1]") + "," + Entry("z", "U8", "[0]", "[1,1]") +
                    "," + Entry("b", "U8", "[1]", "[1,2]") + "}",
                2),
      3},
-    {"NotANumberAsData", FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + "}") + "\xff\xff\xff\xff"},
+    {"NotANumberAsData",
+     FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + "}") + "\xff\xff\xff\xff"},
     {"EmptyName", Named("")},
     {"NulInName", Named("a\\u0000b")},
     {"PathAsName", Named("../../etc/passwd")},
@@ -88,9 +88,10 @@ TEST_P(AcceptedFileTest, IsAccepted) {
   EXPECT_EQ(index.file_size(), GetParam().bytes.size());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    List, AcceptedFileTest, testing::ValuesIn(kAccepted),
-    [](const testing::TestParamInfo<AcceptedFile>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(List, AcceptedFileTest, testing::ValuesIn(kAccepted),
+                         [](const testing::TestParamInfo<AcceptedFile>& info) {
+                           return info.param.name;
+                         });
 
 struct DtypeCase {
   const char* name;
@@ -145,21 +146,16 @@ TEST(SafetensorsIndexTest, ReadsTheHeaderOnly) {
   EXPECT_EQ(source.furthest_read(), 8 + header.size());
 }
 
-// A million tensors is the limit: one more is refused, and before they are compared.
-TEST(SafetensorsIndexTest, CountsTensorsUpToItsLimit) {
-  std::string header = "{";
-  header.reserve(60 * (kMaxTensors + 1));
-  for (std::size_t i = 0; i <= kMaxTensors; ++i) {
-    header += "\"";
-    header += std::to_string(i);
-    header += R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
-    header += i == kMaxTensors ? "}" : ",";
-  }
+TEST(SafetensorsHeaderTest, CountsTensorsUpToItsLimit) {
+  const std::string name = "model.safetensors";
+  const std::string two =
+      "{" + Entry("a", "U8", "[0]", "[0,0]") + "," + Entry("b", "U8", "[0]", "[0,0]") + "}";
+  EXPECT_EQ(ParseSafetensorsHeader({name, two, 8}, 2).tensors.size(), 2u);
   try {
-    SafetensorsIndex::Read(MemorySource(FileBytes(header)));
+    ParseSafetensorsHeader({name, two, 8}, 1);
     FAIL() << "was accepted";
   } catch (const CheckpointCorrupt& error) {
-    EXPECT_NE(std::string(error.what()).find("at most 1000000"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("at most 1"), std::string::npos) << error.what();
   }
 }
 

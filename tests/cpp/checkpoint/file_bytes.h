@@ -22,8 +22,8 @@ inline std::string FileBytes(std::string_view header, std::size_t data_bytes = 0
 // The header entry of one tensor: `"name":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}`.
 inline std::string Entry(const std::string& name, const std::string& dtype,
                          const std::string& shape, const std::string& offsets) {
-  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape +
-         R"(,"data_offsets":)" + offsets + "}";
+  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" +
+         offsets + "}";
 }
 
 }  // namespace hearth

@@ -144,14 +144,14 @@ const std::vector<RefusedFile> kFields = {
     {"DtypeTwice", WithEntry(R"({"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]})"),
      "\"dtype\" occurs a second time"},
     {"SameTensorTwice",
-     FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("x", "F32", "[1]", "[0,4]") +
-                   "}",
-               4),
+     FileBytes(
+         "{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("x", "F32", "[1]", "[0,4]") + "}",
+         4),
      "\"x\" occurs a second time"},
     {"SameTensorTwiceWithOtherRange",
-     FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("x", "F32", "[1]", "[4,8]") +
-                   "}",
-               8),
+     FileBytes(
+         "{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("x", "F32", "[1]", "[4,8]") + "}",
+         8),
      "\"x\" occurs a second time"},
     {"SameTensorTwiceEscaped",
      FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + "," +
@@ -173,17 +173,16 @@ const std::vector<RefusedFile> kLayout = {
     {"PartialOverlap", Pair("[0,4]", "[2,6]", 6), "overlaps that of tensor \"a\""},
     {"DataWithoutTensors", FileBytes("{}", 8), "8 bytes belong to no tensor"},
     {"ZeroSizePastTheEnd",
-     FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("z", "F32", "[0]", "[9,9]") +
-                   "}",
-               4),
+     FileBytes(
+         "{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("z", "F32", "[0]", "[9,9]") + "}",
+         4),
      "belong to no tensor"},
     {"ZeroSizeInsideAnother",
-     FileBytes("{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("z", "F32", "[0]", "[2,2]") +
-                   "}",
-               4),
+     FileBytes(
+         "{" + Entry("x", "F32", "[1]", "[0,4]") + "," + Entry("z", "F32", "[0]", "[2,2]") + "}",
+         4),
      "overlaps"},
-    {"EmptyRangeWithShape", WithOffsets("[0,0]").substr(0, FileBytes(kGood).size()),
-     "give it 0"},
+    {"EmptyRangeWithShape", WithOffsets("[0,0]").substr(0, FileBytes(kGood).size()), "give it 0"},
     {"OddF4Count", FileBytes("{" + Entry("x", "F4", "[3]", "[0,1]") + "}", 1), "whole bytes"},
     {"OddF6Count", FileBytes("{" + Entry("x", "F6_E2M3", "[3]", "[0,2]") + "}", 2), "whole bytes"},
 };
@@ -212,13 +211,16 @@ const std::vector<RefusedFile> kMetadataAndNames = {
 };
 
 const std::vector<RefusedFile> kDisguises = {
-    {"LfsPointer",
-     "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n", "Git LFS pointer"},
+    {"LfsPointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n",
+     "Git LFS pointer"},
     {"HtmlPage", "<!DOCTYPE html><html><body>Please log in</body></html>", "a web page"},
     {"HtmlPageAfterSpaces", "\n\n  <html lang=en><body></body></html>", "a web page"},
     {"ServerError", R"({"error":"Unauthorized","message":"log in"})", "a JSON text"},
     {"ZipPickle", std::string("PK\x03\x04\x00\x00\x08\x08 archive/data.pkl", 26), "PyTorch"},
-    {"BarePickle", "\x80\x02\x8a\x0al\xfc\x9c" "F\xf9 j\xa8P", "PyTorch"},
+    {"BarePickle",
+     "\x80\x02\x8a\x0al\xfc\x9c"
+     "F\xf9 j\xa8P",
+     "PyTorch"},
     {"Gguf", std::string("GGUF\x03\x00\x00\x00\x00\x00\x00\x00", 12), "GGUF"},
     {"SevenZip", std::string("7z\xbc\xaf\x27\x1c\x00\x04 more", 13), "an archive"},
     {"Gzip", std::string("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03 more", 15), "an archive"},
@@ -233,8 +235,7 @@ TEST_P(RefusedFileTest, IsRefusedAndSaysWhy) {
     SafetensorsIndex::Read(source);
     FAIL() << "was accepted";
   } catch (const CheckpointCorrupt& error) {
-    EXPECT_NE(std::string(error.what()).find(GetParam().reason), std::string::npos)
-        << error.what();
+    EXPECT_NE(std::string(error.what()).find(GetParam().reason), std::string::npos) << error.what();
     EXPECT_EQ(error.file_name(), "model.safetensors");
     EXPECT_LE(error.byte_offset(), GetParam().bytes.size()) << error.what();
     EXPECT_LT(std::string(error.what()).size(), 1000u) << "too long to read";
