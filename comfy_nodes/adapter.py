@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import time
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -74,6 +75,21 @@ class ComfyAdapter:
     def empty_device_cache(self) -> None:
         """Returns freed device memory to the system."""
         self.management.soft_empty_cache()
+
+    def mark(self, device: Any) -> Any:
+        """A point in time on that device's own timeline, which runs behind the host's."""
+        if getattr(device, "type", "") != "cuda":
+            return time.perf_counter()
+        event = self._torch.cuda.Event(enable_timing=True)
+        event.record(self._torch.cuda.current_stream(device))
+        return event
+
+    def ms_between(self, start: Any, end: Any) -> float:
+        """Milliseconds between two marks of one device; waits for the later one."""
+        if isinstance(start, float):
+            return float(end - start) * 1000.0
+        end.synchronize()
+        return float(start.elapsed_time(end))
 
     def active_headroom(self) -> int:
         """Bytes of free RAM below which ComfyUI drops outputs of the running prompt."""

@@ -7,11 +7,12 @@ the event says so.
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from typing import Any
 
+from .first_pass import FirstPass
 from .host import Host
-from .measure import is_dynamic, loaded_bytes, on_host, pinned_bytes
+from .measure import Bytes, is_dynamic, loaded_bytes, on_host
 from .prompt_scope import Asker
 from .residents import ResidentModel
 
@@ -20,62 +21,58 @@ _STAYED = "works on the host, nothing to move"
 _INTERLEAVED = "moved during the first pass; the time includes its computing"
 
 
+@dataclass
+class _Awaited:
+    resident: ResidentModel
+    part: str
+    asker: Asker
+    first_pass: FirstPass
+
+
 class Arrivals:
     """Notes one `weights_arrived` per arrival: not again while the weights stay."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._waiting: list[FirstPass] = []
+        self._awaited: list[_Awaited] = []
 
     def after_load(self, resident: ResidentModel, patcher: Any, before: int, ms: float) -> None:
         """Called after each load_models_gpu(); `before` is what was loaded when it began."""
         self.settle()
-        if before > 0:
+        if before > 0 or not self._host.settings.trace_loads:
             return
+        part = type(patcher.model).__name__
+        asker = self._host.asker()
         if is_dynamic(patcher):
-            self._waiting.append(FirstPass(resident, patcher, self._host.asker()))
-        elif loaded_bytes(patcher) > 0:
-            reason = _STAYED if on_host(patcher) else _MOVED
-            self._note(resident, patcher, reason, ms, self._host.asker())
+            first_pass = FirstPass(self._host.adapter, patcher)
+            self._awaited.append(_Awaited(resident, part, asker, first_pass))
+            return
+        loaded = loaded_bytes(patcher)
+        if loaded == 0:
+            return
+        if on_host(patcher):
+            self._note(resident, f"{part}: {_STAYED}", asker, {"anonymous": loaded}, ms)
+        else:
+            self._note(resident, f"{part}: {_MOVED}", asker, {"device": loaded}, ms)
 
     def settle(self) -> None:
         """Notes what has arrived since; called at every later load and at the end of a prompt."""
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            ms = each.finished_after_ms()
-            self._note(each.resident, each.patcher, _INTERLEAVED, ms, each.asker)
+        awaited, self._awaited = self._awaited, []
+        for each in awaited:
+            ms = each.first_pass.finish()
+            reason = f"{each.part}: {_INTERLEAVED}"
+            self._note(each.resident, reason, each.asker, each.first_pass.bytes, ms)
 
     def _note(
-        self, resident: ResidentModel, patcher: Any, reason: str, ms: float, asker: Asker
+        self, resident: ResidentModel, reason: str, asker: Asker, arrived: Bytes, ms: float
     ) -> None:
         self._host.runtime.cache.note(
             "weights_arrived",
             model=resident.key.name,
             loader=resident.key.loader,
-            reason=f"{type(patcher.model).__name__}: {reason}",
+            reason=reason,
             node=asker.node,
             prompt=asker.prompt,
-            bytes=_arrived_bytes(patcher),
+            bytes=arrived,
             ms=ms,
         )
-
-
-class FirstPass:
-    """A model whose weights are on their way."""
-
-    def __init__(self, resident: ResidentModel, patcher: Any, asker: Asker) -> None:
-        self.resident = resident
-        self.patcher = patcher
-        self.asker = asker
-        self._started = time.perf_counter()
-
-    def finished_after_ms(self) -> float:
-        """Milliseconds from the start to now."""
-        return (time.perf_counter() - self._started) * 1000.0
-
-
-def _arrived_bytes(patcher: Any) -> dict[str, int]:
-    loaded = loaded_bytes(patcher)
-    if on_host(patcher):
-        return {"anonymous": loaded}
-    return {"device": loaded, "pinned": pinned_bytes(patcher) if is_dynamic(patcher) else 0}

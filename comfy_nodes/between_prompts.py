@@ -49,15 +49,13 @@ class BetweenPrompts:
         self._host.runtime.executor.set_wake(lambda: queue.set_flag(_FLAG, True))
 
     def _wrap_get(self, queue: Any, original: Callable[..., Any]) -> Callable[..., Any]:
-        executor = self._host.runtime.executor
-
         @functools.wraps(original)
         def get(timeout: float | None = None) -> Any:
-            executor.adopt_current_thread()
+            self._guarded(self._before_wait)
             # The wait releases the mutex, and a post takes it to wake us: between the question
             # and the wait no job can slip in.
             with queue.mutex:
-                item = original(timeout=0 if executor.has_pending else timeout)
+                item = original(timeout=0 if self._host.runtime.executor.has_pending else timeout)
             self._node_cache.prompt_running = item is not None
             return item
 
@@ -67,15 +65,24 @@ class BetweenPrompts:
         @functools.wraps(original)
         def get_flags(*args: Any, **kwargs: Any) -> Any:
             flags = original(*args, **kwargs)
-            # Nothing stands between this and the end of ComfyUI's worker: let nothing out.
-            try:
-                self._node_cache.prompt_running = False
-                self._gap(queue, flags)
-            except BaseException:
-                _LOG.exception("work between prompts failed")
+            self._node_cache.prompt_running = False
+            self._guarded(lambda: self._gap(queue, flags))
             return flags
 
         return get_flags
+
+    def _before_wait(self) -> None:
+        host = self._host
+        host.runtime.executor.adopt_current_thread()
+        # ComfyUI collects garbage after the flags: what died of it is known only now.
+        host.models.report_changes(host.runtime.cache)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        # Nothing stands between this and the end of ComfyUI's worker: let nothing out.
+        try:
+            action()
+        except BaseException:
+            _LOG.exception("work between prompts failed")
 
     def _gap(self, queue: Any, flags: Any) -> None:
         host = self._host

@@ -51,7 +51,7 @@ class Clock:
             try:
                 self.tick()
             except Exception:
-                _LOG.exception("hearth's clock failed once")
+                _LOG.exception("the clock thread failed once")
 
     def _seconds_to_wait(self) -> float:
         expiry = self._runtime.cache.seconds_to_next_expiry()

@@ -90,6 +90,6 @@ def _shut_down(host: Host, clock: Clock) -> None:
 
 def _say(seams: Seams) -> None:
     if seams.missing:
-        _LOG.warning("hearth %s runs without: %s", hearth.__version__, ", ".join(seams.missing))
+        _LOG.warning("%s runs without: %s", hearth.__version__, ", ".join(seams.missing))
     else:
-        _LOG.info("hearth %s keeps the stock loaders' models warm", hearth.__version__)
+        _LOG.info("%s keeps the models of the stock loaders warm", hearth.__version__)

@@ -24,11 +24,10 @@ class ComfyNodeCache:
 
     def install(self, execution: Any, seams: Seams) -> None:
         """Learns of every PromptExecutor made from now on; the worker makes its own later."""
-        executor_class = getattr(execution, "PromptExecutor", None)
-        original = getattr(executor_class, "__init__", None)
-        if not seams.record("node_cache", original is not None):
+        executor_class: Any = getattr(execution, "PromptExecutor", None)
+        if not seams.record("node_cache", executor_class is not None):
             return
-        known = self._executors
+        original, known = executor_class.__init__, self._executors
 
         @functools.wraps(original)
         def __init__(executor: Any, *args: Any, **kwargs: Any) -> None:

@@ -61,10 +61,12 @@ class ResidentModels:
 
     def report_changes(self, cache: Any) -> None:
         """Tells the cache what became of lingering models. Runs on the executor."""
+        changed: dict[int, ResidentModel] = {}
         while self._changed:
             resident = self._changed.popleft()()
-            if resident is None or not resident.released:
-                continue
+            if resident is not None and resident.released:
+                changed[id(resident)] = resident
+        for resident in changed.values():
             left = resident.lingering_bytes()
             if left is None:
                 cache.lingering_gone(resident.key)

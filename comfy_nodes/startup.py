@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from . import log_bridge
+
 _LOG = logging.getLogger("hearth")
 
 
@@ -17,20 +19,21 @@ def start(repository: Path) -> bool:
 
     `repository` is hearth's folder. Never throws.
     """
+    log_bridge.name_lines()
     if os.environ.get("HEARTH_DISABLE") == "1":
-        _LOG.info("hearth is off (HEARTH_DISABLE=1); the loaders are ComfyUI's own")
+        _LOG.info("off (HEARTH_DISABLE=1), the loaders are ComfyUI's own")
         return False
     try:
         _make_importable(repository)
         importlib.import_module("hearth")
     except ImportError as error:
-        _LOG.warning("hearth is off, the loaders are ComfyUI's own: %s", error)
+        _LOG.warning("off, the loaders are ComfyUI's own: %s", error)
         return False
     try:
         # Imported only now: everything it imports needs the native module.
         importlib.import_module(".composition", __package__).compose(repository)
     except Exception:
-        _LOG.exception("hearth could not start; the loaders are ComfyUI's own")
+        _LOG.exception("could not start, the loaders are ComfyUI's own")
         return False
     return True
 

@@ -80,7 +80,7 @@ class TransparentLoaders:
         def load(node: Any, *args: Any, **kwargs: Any) -> Any:
             return hook._load(loader, stock, owner, node, args, kwargs)
 
-        def is_changed(cls: type, **inputs: Any) -> Any:
+        def is_changed(cls: type, /, **inputs: Any) -> Any:
             return hook._stamp(loader, stock, owner, inputs)
 
         setattr(load, _MARK, stock)

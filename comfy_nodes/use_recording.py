@@ -41,7 +41,7 @@ class UseRecorder:
 
     def install(self, management: Any, seams: Seams) -> None:
         """Takes hold of the seam, if it is there."""
-        original = getattr(management, "load_models_gpu", None)
+        original: Any = getattr(management, "load_models_gpu", None)
         if seams.record("use_recording", callable(original)):
             management.load_models_gpu = self.wrap(original)
 
