@@ -138,7 +138,8 @@ def _failure_text(step: Step, code: int) -> str:
     lines = tail(step.log)
     return "\n".join(
         [
-            f"Step failed: {step.title} (exit code {code}). The last lines of {_shown(step.log)}:",
+            f"Step failed: {step.title} (exit code {code}).",
+            f"The last lines of {_shown(step.log)}:",
             *("    " + line for line in lines),
             f"What to try: {step.hint}",
         ]
