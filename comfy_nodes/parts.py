@@ -1,4 +1,4 @@
-"""MODEL, CLIP and VAE objects as the cache holds them: handed out as clones, let go to weak ones."""
+"""MODEL, CLIP and VAE as the cache holds them: handed out as clones, kept weakly once let go."""
 
 from __future__ import annotations
 

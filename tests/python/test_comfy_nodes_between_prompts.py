@@ -1,0 +1,126 @@
+"""Work between prompts: nothing is lost, nothing escapes, handles end with their prompt."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not built: ./dev build")
+
+from fakes.comfy_fakes import Patcher, PromptQueue  # noqa: E402
+from fakes.comfy_host import admit, make_host, model_key  # noqa: E402
+
+from comfy_nodes.arrivals import Arrivals  # noqa: E402
+from comfy_nodes.between_prompts import BetweenPrompts  # noqa: E402
+from comfy_nodes.host import Host  # noqa: E402
+from comfy_nodes.node_cache import ComfyNodeCache  # noqa: E402
+from comfy_nodes.seams import Seams  # noqa: E402
+from comfy_nodes.use_recording import UseRecorder  # noqa: E402
+
+
+def install(host: Host) -> PromptQueue:
+    queue = PromptQueue()
+    seams = Seams()
+    BetweenPrompts(host, Arrivals(host), ComfyNodeCache()).install(queue, seams)
+    assert seams.found == {"between_prompts": True}
+    return queue
+
+
+def test_a_job_posted_just_before_the_worker_waits_is_run_all_the_same() -> None:
+    """ComfyUI's own get() would sleep for its whole timeout here: the wake-up came too early."""
+    host = make_host()
+    queue = install(host)
+    ran = threading.Event()
+    host.runtime.executor.post(ran.set)
+    queue.flags.clear()
+    assert queue.get(timeout=1000.0) is None
+    queue.get_flags()
+    assert ran.is_set()
+
+
+def test_a_job_wakes_a_worker_that_waits() -> None:
+    host = make_host()
+    queue = install(host)
+    threads: list[int] = []
+    done = threading.Event()
+    waiting = threading.Event()
+
+    def work() -> None:
+        waiting.set()
+        queue.get(timeout=1000.0)
+        queue.get_flags()
+        done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    waiting.wait()
+    host.runtime.executor.post(lambda: threads.append(threading.get_ident()))
+    worker.join()
+    assert threads == [worker.ident]
+
+
+def test_jobs_run_in_inference_mode() -> None:
+    host = make_host()
+    queue = install(host)
+    torch = host.adapter._torch
+    depths: list[int] = []
+    host.runtime.executor.post(lambda: depths.append(torch.inference_depth))
+    queue.get_flags()
+    assert depths == [1]
+    assert torch.inference_depth == 0
+
+
+def test_nothing_that_goes_wrong_reaches_comfyuis_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = make_host()
+    queue = install(host)
+    queue.set_flag("unload_models", True)
+
+    def fail() -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(host.scope, "end", fail)
+    assert queue.get_flags() == {"unload_models": True}
+
+
+def test_a_prompt_passes_through_the_wrapped_queue_unchanged() -> None:
+    queue = install(make_host())
+    queue.put((1, "id"))
+    assert queue.get(timeout=0) == ((1, "id"), 0)
+
+
+def test_a_model_that_worked_in_a_prompt_cannot_be_evicted_before_its_end() -> None:
+    host = make_host(max_models=1)
+    queue = install(host)
+    base = Patcher()
+    admit(host, "a", base)
+    management = host.adapter.management
+    UseRecorder(host, Arrivals(host)).install(management, Seams())
+    management.load_models_gpu([base.clone()])
+    host.runtime.cache.trim(1 << 60, 1 << 60, "test")
+    assert host.runtime.cache.stats()["resident"] == 1
+    queue.get_flags()
+    host.runtime.cache.trim(1 << 60, 1 << 60, "test")
+    assert host.runtime.cache.stats()["resident"] == 0
+
+
+def test_free_memory_drops_what_is_not_pinned_and_unload_models_drops_nothing() -> None:
+    host = make_host()
+    queue = install(host)
+    admit(host, "a", Patcher())
+    admit(host, "b", Patcher())
+    host.runtime.cache.pin(model_key("b"))
+    queue.set_flag("unload_models", True)
+    queue.get_flags()
+    assert host.runtime.cache.stats()["resident"] == 2
+    queue.set_flag("free_memory", True)
+    queue.get_flags()
+    assert [each["name"] for each in host.runtime.cache.residents()] == ["b"]
+    assert host.runtime.last("evicted")["reason"] == "free requested"
+
+
+def test_a_queue_that_looks_different_is_left_alone() -> None:
+    seams = Seams()
+    host = make_host()
+    BetweenPrompts(host, Arrivals(host), ComfyNodeCache()).install(object(), seams)
+    assert seams.missing == ["between_prompts"]

@@ -1,0 +1,108 @@
+"""Which config counts, and that a bad one costs nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not built: ./dev build")
+
+from comfy_nodes.config_file import ConfigFile, Source, find_sources  # noqa: E402
+from comfy_nodes.settings import Settings  # noqa: E402
+
+
+class Runtime:
+    """configure() as the native runtime does it: a text with faults changes nothing else."""
+
+    def __init__(self) -> None:
+        self.config: dict[str, Any] = {
+            "transparent": True,
+            "unload_on_exit": False,
+            "log": {"trace_loads": True},
+            "api": {"token_env": None, "allowed_origins": []},
+        }
+        self.config_source = "built-in defaults"
+        self.config_faults: list[dict[str, Any]] = []
+
+    def configure(self, text: str, source: str) -> bool:
+        try:
+            given = json.loads(text)
+        except ValueError:
+            fault = {"pointer": "/x", "value": "", "message": "not JSON", "nearest": "y"}
+            self.config_faults = [fault]
+            return False
+        self.config = {**self.config, **given}
+        self.config_faults, self.config_source = [], source
+        return True
+
+
+def make(*sources: Source) -> tuple[ConfigFile, Runtime, Settings]:
+    runtime, settings = Runtime(), Settings()
+    return ConfigFile(runtime, settings, list(sources)), runtime, settings
+
+
+def test_the_first_place_with_a_file_counts(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text('{"transparent": false}')
+    (tmp_path / "c.json").write_text("{}")
+    config, runtime, settings = make(*(Source(n, tmp_path / f"{n}.json") for n in "abc"))
+    assert config.load()
+    assert (runtime.config_source, settings.transparent) == ("b", False)
+
+
+def test_a_file_named_by_the_user_that_is_missing_is_a_fault_and_the_next_counts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "b.json").write_text("{}")
+    named = Source("HEARTH_CONFIG", tmp_path / "a.json", required=True)
+    config, runtime, _ = make(named, Source("b", tmp_path / "b.json"))
+    assert not config.load()
+    assert runtime.config_source == "b"
+    assert "does not exist" in config.faults[0]["message"]
+    assert str(tmp_path) not in json.dumps(config.faults)
+
+
+def test_a_bad_reload_keeps_the_values_in_force_and_says_every_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"transparent": false}')
+    config, _, settings = make(Source("a", path))
+    config.load()
+    assert not config.changed
+    path.write_text("{nonsense")
+    assert config.changed
+    with caplog.at_level(logging.WARNING, logger="hearth"):
+        assert not config.load()
+    assert settings.transparent is False
+    assert 'did you mean "y"' in caplog.text
+    assert not config.changed
+
+
+def test_bytes_that_are_no_text_are_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b'{"a": "\xff"}')
+    config, _, _ = make(Source("a", path))
+    assert not config.load()
+    assert "not UTF-8 text at byte 7" in config.faults[0]["message"]
+
+
+def test_a_file_that_appears_is_noticed(tmp_path: Path) -> None:
+    config, runtime, _ = make(Source("a", tmp_path / "a.json"))
+    config.load()
+    (tmp_path / "a.json").write_text("{}")
+    assert config.changed
+    config.load()
+    assert runtime.config_source == "a"
+
+
+def test_the_environment_comes_first_and_the_shipped_file_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARTH_CONFIG", str(tmp_path / "mine.json"))
+    sources = find_sources(tmp_path)
+    assert [sources[0].label, sources[-1].label] == ["HEARTH_CONFIG", "shipped default"]
+    assert sources[-1].path == tmp_path / "config" / "hearth.json"

@@ -1,0 +1,189 @@
+"""HTTP: reading changes nothing, changing needs JSON and a known origin, no answer has a path."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not built: ./dev build")
+web = pytest.importorskip("aiohttp.web", reason="NOT RUN, needs aiohttp")
+from aiohttp.test_utils import TestClient, TestServer  # noqa: E402
+from fakes.comfy_fakes import Patcher  # noqa: E402
+from fakes.comfy_host import admit, make_host  # noqa: E402
+
+from comfy_nodes.host import Host  # noqa: E402
+from comfy_nodes.reports import Reports  # noqa: E402
+from comfy_nodes.routes import Routes  # noqa: E402
+from comfy_nodes.seams import Seams  # noqa: E402
+
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tuple[int, Any]]:
+    """Sends the requests to the routes, with a worker at hand that runs what they post."""
+    runtime: Any = host.runtime
+    runtime.config = {}
+    runtime.config_source = "shipped default"
+    runtime.host_memory = lambda: {"total": 2, "available": 1}
+    config = SimpleNamespace(faults=[])
+    reports = Reports(runtime, Seams(), config, "0.33.0")  # type: ignore[arg-type]
+    routes = Routes(host, reports)
+    routes.ready = ready
+    table = web.RouteTableDef()
+    routes.install(table, Seams())
+    with Worker(runtime.executor):
+        return asyncio.run(exchange(table, requests))
+
+
+async def exchange(table: Any, requests: Any) -> list[tuple[int, Any]]:
+    app = web.Application()
+    app.add_routes(table)
+    answers = []
+    async with TestClient(TestServer(app)) as client:
+        for method, path, body, headers in requests:
+            answer = await client.request(method, path, data=body, headers=headers)
+            answers.append((answer.status, json.loads(await answer.text())))
+    return answers
+
+
+class Worker:
+    """The prompt worker, woken by posts."""
+
+    def __init__(self, executor: Any) -> None:
+        self._executor = executor
+        self._woken = threading.Event()
+        self._ending = False
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._executor.set_wake(self._woken.set)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ending = True
+        self._woken.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending:
+            self._woken.wait()
+            self._woken.clear()
+            self._executor.run_pending()
+
+
+def post(path: str, body: Any, **headers: str) -> tuple[Any, ...]:
+    return ("POST", path, json.dumps(body), {**JSON, **headers})
+
+
+def get(path: str) -> tuple[Any, ...]:
+    return ("GET", path, None, {})
+
+
+def test_a_model_is_evicted_by_name_on_the_executor() -> None:
+    host = make_host()
+    admit(host, "a", Patcher())
+    admit(host, "b", Patcher())
+    [answer] = ask(host, post("/hearth/evict", {"name": "a"}))
+    assert answer == (200, {"evicted": 1, "lingering_freed": 0})
+    assert [each["name"] for each in host.runtime.cache.residents()] == ["b"]
+
+
+def test_all_spares_what_is_pinned() -> None:
+    host = make_host()
+    admit(host, "a", Patcher())
+    admit(host, "b", Patcher())
+    answers = ask(
+        host,
+        post("/hearth/pin", {"name": "b", "pinned": True}),
+        post("/hearth/evict", {"all": True, "free": True}),
+    )
+    assert [status for status, _ in answers] == [200, 200]
+    assert [each["name"] for each in host.runtime.cache.residents()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (("POST", "/hearth/evict", '{"all": true}', {"Content-Type": "text/plain"}), 415),
+        (post("/hearth/evict", {"all": True}, Origin="http://evil.example"), 403),
+        (post("/hearth/evict", {"all": True}, Origin="null"), 403),
+        (("POST", "/hearth/evict", "{", JSON), 400),
+        (("POST", "/hearth/evict", "[]", JSON), 400),
+        (post("/hearth/evict", {}), 400),
+        (post("/hearth/evict", {"name": 3}), 400),
+        (post("/hearth/pin", {"name": "a", "pinned": "yes"}), 400),
+        (post("/hearth/pin", {"name": "nobody"}), 404),
+        (get("/hearth/events?after=-1"), 400),
+        (get("/hearth/events?after=" + "9" * 40), 400),
+    ],
+)
+def test_an_unclear_or_foreign_request_changes_nothing(request_: Any, status: int) -> None:
+    host = make_host()
+    admit(host, "a", Patcher())
+    [answer] = ask(host, request_)
+    assert answer[0] == status
+    assert answer[1]["error"]
+    assert host.runtime.cache.stats()["resident"] == 1
+
+
+def test_a_listed_origin_may_change_things() -> None:
+    host = make_host()
+    host.settings.allowed_origins = ["http://panel.example"]
+    [answer] = ask(host, post("/hearth/evict", {"all": True}, Origin="http://panel.example"))
+    assert answer[0] == 200
+
+
+def test_with_a_token_set_only_its_bearer_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PANEL_TOKEN", "secret")
+    host = make_host()
+    host.settings.token_env = "PANEL_TOKEN"
+    answers = ask(
+        host,
+        post("/hearth/evict", {"all": True}),
+        post("/hearth/evict", {"all": True}, Authorization="Bearer wrong"),
+        post("/hearth/evict", {"all": True}, Authorization="Bearer secret"),
+    )
+    assert [status for status, _ in answers] == [401, 401, 200]
+
+
+def test_reading_changes_nothing_and_says_what_there_is() -> None:
+    host = make_host()
+    admit(host, "a", Patcher())
+    before = host.runtime.cache.stats()
+    health, models, events = ask(
+        host, get("/hearth/health"), get("/hearth/models"), get("/hearth/events?after=0")
+    )
+    assert host.runtime.cache.stats() == before
+    assert health[1]["status"] == "ok"
+    assert [each["name"] for each in models[1]["resident"]] == ["a"]
+    assert [each["kind"] for each in events[1]["events"]] == ["opened"]
+    assert events[1]["last"] == 1
+
+
+def test_not_ready_is_503() -> None:
+    assert ask(make_host(), get("/hearth/ready"), ready=False) == [(503, {"ready": False})]
+    assert ask(make_host(), get("/hearth/ready")) == [(200, {"ready": True})]
+
+
+def test_no_answer_has_a_path(tmp_path: Path) -> None:
+    from comfy_nodes.stock_loaders import STOCK_LOADERS, make_request, stamp_file
+
+    host = make_host()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"1")
+    inputs = {"unet_name": "a.safetensors", "weight_dtype": "default"}
+    request = make_request(
+        STOCK_LOADERS[1], inputs, (stamp_file(str(path)),), {"torch_device": "cpu"}
+    )
+    release: Callable[[], None] = lambda: None  # noqa: E731
+    host.runtime.cache.acquire(request.key, lambda: (SimpleNamespace(release=release), {})).close()
+    answers = ask(host, get("/hearth/models"), get("/hearth/events"), get("/hearth/health"))
+    assert str(tmp_path) not in json.dumps(answers)
+    assert answers[0][1]["resident"][0]["inputs"] == {"weight_dtype": "default"}
