@@ -1,0 +1,88 @@
+#include <gtest/gtest.h>
+
+#include <future>
+#include <latch>
+#include <thread>
+
+#include "base/error.h"
+#include "fakes/cache_fixture.h"
+#include "fakes/worker_executor.h"
+
+namespace hearth {
+namespace {
+
+class ShutdownTest : public CacheTest {};
+
+TEST_F(ShutdownTest, ReleasesTheResidentsWhenAsked) {
+  Make({});
+  const LoaderPtr loader = Load("a");
+  cache_->Shutdown(true);
+  cache_->Shutdown(true);
+  EXPECT_EQ(loader->log().releases, 1);
+  EXPECT_THROW(cache_->Acquire(Request(Key("b"), Loader())), CacheClosed);
+  EXPECT_THROW(cache_->Prewarm(Request(Key("b"), Loader())), CacheClosed);
+}
+
+TEST_F(ShutdownTest, LeavesTheResidentsToTheEndOfTheProcessWhenAsked) {
+  Make({});
+  const LoaderPtr loader = Load("a");
+  cache_->Shutdown(false);
+  EXPECT_EQ(loader->log().releases, 0);
+}
+
+TEST_F(ShutdownTest, AHandleMayOutliveTheCache) {
+  Make({});
+  const LoaderPtr loader = Loader();
+  ModelHandle handle = cache_->Acquire(Request(Key("a"), loader));
+  cache_.reset();
+  EXPECT_EQ(handle.key(), Key("a"));
+  EXPECT_EQ(loader->log().releases, 0);
+  handle = ModelHandle();
+  EXPECT_EQ(loader->log().releases, 1);
+  EXPECT_EQ(loader->log().destroyed, 1);
+}
+
+class ShutdownWhileLoadingTest : public CacheTest {
+ protected:
+  ShutdownWhileLoadingTest() {
+    executor_ = worker_;
+    Make({});
+  }
+  std::shared_ptr<WorkerExecutor> worker_ = std::make_shared<WorkerExecutor>();
+};
+
+TEST_F(ShutdownWhileLoadingTest, ARunningLoadIsWaitedForAndQueuedOnesFail) {
+  std::latch loading(1);
+  std::latch go_on(1);
+  const LoaderPtr running = Loader({.during = [&] {
+    loading.count_down();
+    go_on.wait();
+  }});
+  const LoaderPtr queued = Loader();
+  auto first = std::async(std::launch::async, [&] {
+    return cache_->Acquire(Request(Key("a"), running)).cached();
+  });
+  loading.wait();
+  const LoadTicket second = cache_->Prewarm(Request(Key("b"), queued));
+  std::thread closer([&] { cache_->Shutdown(true); });
+  EXPECT_THROW(
+      {
+        while (!second.IsReady()) std::this_thread::yield();
+        second.Wait();
+      },
+      CacheClosed);
+  go_on.count_down();
+  closer.join();
+  first.get();
+  worker_->Drain();
+  EXPECT_EQ(queued->log().loads, 0);
+  EXPECT_EQ(running->log().releases, 1);
+}
+
+TEST_F(ShutdownWhileLoadingTest, AnExecutorThatEndedFailsTheWaitersInsteadOfLeavingThem) {
+  worker_->Stop();
+  EXPECT_THROW(cache_->Acquire(Request(Key("a"), Loader())), CacheClosed);
+}
+
+}  // namespace
+}  // namespace hearth

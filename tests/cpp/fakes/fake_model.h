@@ -1,0 +1,92 @@
+#ifndef HEARTH_TESTS_FAKES_FAKE_MODEL_H_
+#define HEARTH_TESTS_FAKES_FAKE_MODEL_H_
+
+#include <atomic>
+#include <functional>
+#include <latch>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "fakes/fake_memory_probe.h"
+#include "model/model_loader.h"
+
+namespace hearth {
+
+// What happened to one fake model; outlives it.
+struct FakeModelLog {
+  std::atomic<int> loads = 0;
+  std::atomic<int> releases = 0;
+  std::atomic<int> reclaims = 0;
+  std::atomic<int> destroyed = 0;
+  std::atomic<std::thread::id> load_thread;
+  std::atomic<std::thread::id> release_thread;
+};
+
+// How a fake model behaves.
+struct FakeModelPlan {
+  TierBytes bytes{0, 10, 0, 0};
+  bool lingers = false;          // a workflow holds it when it is released
+  bool reclaimable = true;       // and all of it is still there
+  bool lets_go = true;           // and the workflow lets go when asked
+  std::string failure;           // the load throws this, if not empty
+  std::function<void()> during;  // run in mid-load: a gate, or a nested call
+  std::shared_ptr<FakeMemoryProbe> machine;
+};
+
+class FakeResident final : public Resident {
+ public:
+  FakeResident(std::shared_ptr<FakeModelLog> log, FakeModelPlan plan)
+      : log_(std::move(log)), plan_(std::move(plan)) {}
+  ~FakeResident() override { ++log_->destroyed; }
+
+  ReleaseOutcome Release() noexcept override {
+    ++log_->releases;
+    log_->release_thread = std::this_thread::get_id();
+    if (plan_.lingers) return {plan_.bytes, true};
+    GiveBack();
+    return {};
+  }
+  bool Reclaim() noexcept override {
+    if (plan_.reclaimable) ++log_->reclaims;
+    return plan_.reclaimable;
+  }
+  ReleaseOutcome FreeLingering() noexcept override {
+    if (!plan_.lets_go) return {plan_.bytes, true};
+    GiveBack();
+    return {};
+  }
+
+ private:
+  void GiveBack() {
+    if (plan_.machine) plan_.machine->GiveBack(plan_.bytes.host());
+  }
+
+  std::shared_ptr<FakeModelLog> log_;
+  FakeModelPlan plan_;
+};
+
+class FakeLoader final : public ModelLoader {
+ public:
+  explicit FakeLoader(FakeModelPlan plan = {}) : plan_(std::move(plan)) {}
+  LoadedModel Load(const ModelKey&) override {
+    ++log_->loads;
+    log_->load_thread = std::this_thread::get_id();
+    if (plan_.during) plan_.during();
+    if (!plan_.failure.empty()) throw std::runtime_error(plan_.failure);
+    if (plan_.machine) plan_.machine->Take(plan_.bytes.host());
+    return {std::make_unique<FakeResident>(log_, plan_), plan_.bytes};
+  }
+  const FakeModelLog& log() const { return *log_; }
+  FakeModelPlan& plan() { return plan_; }
+
+ private:
+  FakeModelPlan plan_;
+  std::shared_ptr<FakeModelLog> log_ = std::make_shared<FakeModelLog>();
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_TESTS_FAKES_FAKE_MODEL_H_
