@@ -31,7 +31,7 @@ function(hearth_third_party name)
 endfunction()
 
 function(hearth_header_wheel name header)
-  file(GLOB_RECURSE found "${HEARTH_DEPS_DIR}/*/${header}" "${HEARTH_DEPS_DIR}/${header}")
+  file(GLOB found "${HEARTH_DEPS_DIR}/*/include/${header}" "${HEARTH_DEPS_DIR}/include/${header}")
   if(NOT HEARTH_DEPS_DIR OR NOT found)
     return()
   endif()

@@ -21,7 +21,7 @@ if sys.platform != "linux":
     raise NativeUnavailable(f"hearth's native module runs on Linux only, not on {sys.platform}.")
 
 try:
-    from hearth import _core
+    import hearth._core as _core
 except ImportError as error:
     reason = "is not built for this Python" if error.name == "hearth._core" else f"failed ({error})"
     raise NativeUnavailable(f"hearth's native module {reason}: {_hint()}.") from error

@@ -18,6 +18,7 @@ from tools.dev.places import LOGS, ROOT
 TAIL_LINES = 15
 HEARTBEAT_SECONDS = 20.0
 SPINNER = "|/-\\"
+_COUNT = re.compile(r"\[ *\d+/\d+\]|\[ *\d+%\]|^ *\d+/\d+(?= Test)", re.MULTILINE)
 
 
 class StepFailed(Exception):
@@ -46,7 +47,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[str, float] = {}
+        self._running: dict[str, tuple[float, Path | None]] = {}
         self._started = time.monotonic()
         self._tty = sys.stdout.isatty()
         self._ticker: threading.Thread | None = None
@@ -57,11 +58,11 @@ class Progress:
             print(("\r\x1b[K" if self._tty else "") + text, flush=True)
 
     @contextmanager
-    def running(self, title: str) -> Iterator[None]:
+    def running(self, title: str, log: Path | None = None) -> Iterator[None]:
         """Shows `title` as running until the block ends, then one line with the seconds it took."""
         begin = time.monotonic()
         with self._lock:
-            self._running[title] = begin
+            self._running[title] = (begin, log)
             if self._ticker is None:
                 self._ticker = threading.Thread(target=self._tick, daemon=True)
                 self._ticker.start()
@@ -89,11 +90,22 @@ class Progress:
                 if not self._running:
                     continue
                 now = time.monotonic()
-                what = " | ".join(f"{t} ({now - b:.0f} s)" for t, b in self._running.items())
+                what = " | ".join(
+                    f"{title}{_counted(log)} ({now - begin:.0f} s)"
+                    for title, (begin, log) in self._running.items()
+                )
                 if self._tty:
                     print(f"\r\x1b[K{SPINNER[turn % 4]} {what}"[:110], end="", flush=True)
                 else:
                     print(f"[{self._elapsed()}]   still running: {what}", flush=True)
+
+
+def _counted(log: Path | None) -> str:
+    """How far the tool says it is: ninja's "[12/48]", pytest's "[ 31%]"; "" when it says nothing."""
+    if log is None or not log.is_file():
+        return ""
+    counts: list[str] = _COUNT.findall("\n".join(tail(log, 3)))
+    return " " + counts[-1].replace(" ", "") if counts else ""
 
 
 PROGRESS = Progress()
@@ -106,7 +118,7 @@ def say(text: str) -> None:
 
 def run_step(step: Step) -> int:
     """Runs the command with its output in `step.log`; returns its exit code, throws StepFailed."""
-    with PROGRESS.running(step.title):
+    with PROGRESS.running(step.title, step.log):
         code = _run_logged(step)
         if code not in step.ok_codes:
             raise StepFailed(_failure_text(step, code))

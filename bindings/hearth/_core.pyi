@@ -1,0 +1,273 @@
+"""Made by `./dev stubs` from the built module; do not edit."""
+
+"""
+Native core of hearth: cache, config, executor and checkpoint checks.
+"""
+from __future__ import annotations
+import collections.abc
+import typing
+__all__: list[str] = ['CacheLimits', 'FileIdentity', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'NATIVE_API', 'QueueExecutor', 'Runtime', 'check_config', 'identify_file', 'runtime']
+class ModelKey:
+    """
+    What a model is called; immutable and hashable.
+    """
+    def __eq__(self, arg0: ModelKey) -> bool:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __init__(self, kind: str, loader: str, name: str, options: str = '', identity: str = '') -> None:
+        ...
+    def __repr__(self) -> str:
+        ...
+    @property
+    def identity(self) -> str:
+        ...
+    @property
+    def kind(self) -> str:
+        ...
+    @property
+    def loader(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def options(self) -> str:
+        ...
+class QueueExecutor:
+    """
+    Jobs that run where run_pending() is called.
+    """
+    def __init__(self, wake: typing.Any = None) -> None:
+        ...
+    def adopt_current_thread(self) -> None:
+        ...
+    def close(self) -> None:
+        ...
+    def is_current(self) -> bool:
+        ...
+    def post(self, job: collections.abc.Callable) -> bool:
+        """
+        Queues a callable; False when the executor is closed.
+        """
+    def run_pending(self, budget_seconds: typing.SupportsFloat | None = None) -> int:
+        """
+        Runs the queued jobs on this thread; returns how many.
+        """
+    def set_wake(self, wake: typing.Any) -> None:
+        ...
+    @property
+    def has_pending(self) -> bool:
+        ...
+class CacheLimits:
+    """
+    What may stay; None is no limit of this sort.
+    """
+    enabled: bool
+    def __init__(self, *, enabled: bool = True, max_models: typing.SupportsInt | None = None, max_host_bytes: typing.SupportsInt | None = None, max_device_bytes: typing.SupportsInt | None = None, min_free_host_bytes: typing.SupportsInt = 0, idle_seconds: typing.SupportsFloat | None = None) -> None:
+        ...
+    @property
+    def idle_seconds(self) -> float | None:
+        ...
+    @idle_seconds.setter
+    def idle_seconds(self, arg0: typing.SupportsFloat | None) -> None:
+        ...
+    @property
+    def max_device_bytes(self) -> int | None:
+        ...
+    @max_device_bytes.setter
+    def max_device_bytes(self, arg0: typing.SupportsInt | None) -> None:
+        ...
+    @property
+    def max_host_bytes(self) -> int | None:
+        ...
+    @max_host_bytes.setter
+    def max_host_bytes(self, arg0: typing.SupportsInt | None) -> None:
+        ...
+    @property
+    def max_models(self) -> int | None:
+        ...
+    @max_models.setter
+    def max_models(self, arg0: typing.SupportsInt | None) -> None:
+        ...
+    @property
+    def min_free_host_bytes(self) -> int:
+        ...
+    @min_free_host_bytes.setter
+    def min_free_host_bytes(self, arg0: typing.SupportsInt) -> None:
+        ...
+class ModelHandle:
+    """
+    Keeps one model alive and out of eviction's reach; a context manager.
+    """
+    def __enter__(self) -> typing.Any:
+        ...
+    def __exit__(self, *args) -> None:
+        ...
+    def close(self) -> None:
+        ...
+    @property
+    def cached(self) -> bool:
+        ...
+    @property
+    def closed(self) -> bool:
+        ...
+    @property
+    def key(self) -> ModelKey:
+        ...
+    @property
+    def value(self) -> typing.Any:
+        ...
+    @property
+    def was_hit(self) -> bool:
+        ...
+class LoadTicket:
+    """
+    A load under way, shared by all who asked for it.
+    """
+    def wait(self) -> ModelHandle:
+        ...
+    @property
+    def ready(self) -> bool:
+        ...
+class ModelCache:
+    """
+    Keeps loaded models so that a second request pays no load.
+    """
+    def __init__(self, limits: CacheLimits, policy: str = 'lru', *, idle_seconds: typing.SupportsFloat | None = None, executor: QueueExecutor = None, clock: ManualClock = None, event_capacity: typing.SupportsInt = 1024) -> None:
+        ...
+    def acquire(self, key: ModelKey, loader: collections.abc.Callable, expected: dict = {}, **kwargs) -> ModelHandle:
+        """
+        The model, loaded first if absent. Keywords: node, prompt, raise_when_busy.
+        """
+    def enforce(self) -> None:
+        ...
+    def erase(self, key: ModelKey, reason: str) -> bool:
+        ...
+    def erase_by_name(self, name: str, reason: str) -> int:
+        ...
+    def events(self, after: typing.SupportsInt = 0, max: typing.SupportsInt = 1000) -> list:
+        """
+        Events with a sequence above `after`, oldest first.
+        """
+    def free_lingering(self, key: ModelKey | None = None) -> int:
+        ...
+    def lingering_gone(self, key: ModelKey) -> None:
+        ...
+    def lookup(self, key: ModelKey) -> ModelHandle | None:
+        ...
+    def note(self, kind: str, **kwargs) -> int:
+        """
+        Appends an event. Keywords: model, loader, reason, node, prompt, bytes, ms.
+        """
+    def pin(self, key: ModelKey) -> None:
+        ...
+    def prewarm(self, key: ModelKey, loader: collections.abc.Callable, expected: dict = {}, **kwargs) -> LoadTicket:
+        """
+        Starts the load that acquire() would do.
+        """
+    def record_use(self, key: ModelKey, strong: bool = True) -> bool:
+        ...
+    def residents(self) -> list:
+        """
+        One dict a model: resident first, then lingering.
+        """
+    def seconds_to_next_expiry(self) -> float | None:
+        ...
+    def set_limits(self, limits: CacheLimits) -> None:
+        ...
+    def set_policy(self, name: str, idle_seconds: typing.SupportsFloat | None = None) -> None:
+        ...
+    def shutdown(self, release: bool) -> None:
+        ...
+    def stats(self) -> dict:
+        """
+        Counters and byte sums.
+        """
+    def trim(self, host_bytes: typing.SupportsInt, device_bytes: typing.SupportsInt, reason: str) -> dict:
+        ...
+    def unpin(self, key: ModelKey) -> None:
+        ...
+    def update_bytes(self, key: ModelKey, bytes: dict) -> None:
+        ...
+    @property
+    def limits(self) -> CacheLimits:
+        ...
+class ManualClock:
+    """
+    A clock that is moved by hand.
+    """
+    def __init__(self) -> None:
+        ...
+    def advance(self, seconds: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def now(self) -> float:
+        ...
+class FileIdentity:
+    """
+    Which file it is, without its path.
+    """
+    @property
+    def inode(self) -> int:
+        ...
+    @property
+    def mtime_ns(self) -> int:
+        ...
+    @property
+    def size(self) -> int:
+        ...
+    @property
+    def text(self) -> str:
+        ...
+class Runtime:
+    """
+    Config, cache and executor of this process.
+    """
+    def configure(self, text: str, source: str) -> bool:
+        """
+        Reads a config and applies it at once; False when it has faults.
+        """
+    def drain_log(self) -> list[tuple[int, str]]:
+        """
+        Lines logged since the last call, as (Python logging level, text).
+        """
+    def host_memory(self) -> dict:
+        ...
+    def set_active_headroom(self, bytes: typing.SupportsInt) -> None:
+        ...
+    def shutdown(self, release: bool) -> None:
+        ...
+    @property
+    def cache(self) -> ModelCache:
+        ...
+    @property
+    def config(self) -> typing.Any:
+        """
+        The values in force.
+        """
+    @property
+    def config_faults(self) -> list:
+        """
+        What was wrong with the last config offered; empty when it is in force.
+        """
+    @property
+    def config_source(self) -> str:
+        ...
+    @property
+    def executor(self) -> QueueExecutor:
+        ...
+def check_config(text: str) -> list:
+    """
+    The faults of a config text; empty when it is good.
+    """
+def identify_file(path: str) -> FileIdentity:
+    """
+    Looks a file up without reading it; refuses what is missing or no regular file.
+    """
+def runtime() -> Runtime:
+    """
+    The one runtime of this process.
+    """
+NATIVE_API: int = 1
+__version__: str = '0.1.0'
