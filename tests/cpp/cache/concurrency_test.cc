@@ -49,7 +49,7 @@ TEST_F(ConcurrencyTest, EveryWaiterOfAFailedLoadGetsItsError) {
   for (int i = 0; i < kCallers; ++i) {
     callers.emplace_back([&] {
       try {
-        cache_->Acquire(Request(Key("a"), loader));
+        (void)cache_->Acquire(Request(Key("a"), loader));
       } catch (const std::runtime_error& error) {
         if (std::string(error.what()) == "no") ++failed;
       }

@@ -63,7 +63,7 @@ TEST_F(LingeringTest, AnotherIdentityIsNotTheSameModel) {
   LoadHeld("a");
   cache_->Erase(Key("a"), "test");
   const LoaderPtr fresh = Loader();
-  cache_->Acquire(Request(Key("a", "2"), fresh));
+  (void)cache_->Acquire(Request(Key("a", "2"), fresh));
   EXPECT_EQ(fresh->log().loads, 1);
 }
 

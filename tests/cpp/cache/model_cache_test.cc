@@ -41,7 +41,7 @@ TEST_F(ModelCacheTest, KindLoaderNameAndOptionsTellModelsApart) {
 TEST_F(ModelCacheTest, AFailedLoadIsNotKeptAndTheNextOneTriesAgain) {
   const LoaderPtr bad = Loader({.failure = "broken disk"});
   for (int i = 0; i < 3; ++i) {
-    EXPECT_THROW(cache_->Acquire(Request(Key("a"), bad)), std::runtime_error);
+    EXPECT_THROW((void)cache_->Acquire(Request(Key("a"), bad)), std::runtime_error);
   }
   EXPECT_EQ(bad->log().loads, 3);
   EXPECT_EQ(LastEvent(EventKind::kLoadFailed).reason, "broken disk");
@@ -55,7 +55,7 @@ TEST_F(ModelCacheTest, AChangedFileIsLoadedBeforeTheOldModelGoes) {
   int releases_in_mid_load = -1;
   const LoaderPtr fresh =
       Loader({.during = [&] { releases_in_mid_load = old->log().releases; }});
-  cache_->Acquire(Request(Key("a", "2"), fresh));
+  (void)cache_->Acquire(Request(Key("a", "2"), fresh));
   EXPECT_EQ(releases_in_mid_load, 0);
   EXPECT_EQ(old->log().releases, 1);
   EXPECT_EQ(LastEvent(EventKind::kOpened).reason, "file changed");
@@ -66,7 +66,7 @@ TEST_F(ModelCacheTest, AChangedFileIsLoadedBeforeTheOldModelGoes) {
 TEST_F(ModelCacheTest, ABadNewFileLeavesTheOldModelResident) {
   const LoaderPtr old = Load("a");
   const LoaderPtr bad = Loader({.failure = "truncated"});
-  EXPECT_THROW(cache_->Acquire(Request(Key("a", "2"), bad)), std::runtime_error);
+  EXPECT_THROW((void)cache_->Acquire(Request(Key("a", "2"), bad)), std::runtime_error);
   EXPECT_EQ(old->log().releases, 0);
   EXPECT_TRUE(cache_->Lookup(Key("a", "1")));
   EXPECT_NE(LastEvent(EventKind::kLoadFailed).reason.find("the model loaded before stays"),
@@ -77,7 +77,7 @@ TEST_F(ModelCacheTest, AReplacedFileNeedsNoSecondPlaceUnderTheLimit) {
   Make({.max_models = 2});
   Load("a");
   Load("b");
-  cache_->Acquire(Request(Key("a", "2"), Loader()));
+  (void)cache_->Acquire(Request(Key("a", "2"), Loader()));
   EXPECT_EQ(ResidentNames(), "ab");
   EXPECT_EQ(cache_->Stats().evictions, 0U);
 }
@@ -99,7 +99,7 @@ TEST_F(ModelCacheTest, ErasingByNameTakesEveryLoaderOfIt) {
   Load("a");
   ModelKey other = Key("a");
   other.options = "fp8";
-  cache_->Acquire(Request(other, Loader()));
+  (void)cache_->Acquire(Request(other, Loader()));
   EXPECT_EQ(cache_->EraseByName("a", "asked by the user"), 2U);
   EXPECT_EQ(cache_->EraseByName("a", "asked by the user"), 0U);
   Load("a");
@@ -142,13 +142,13 @@ TEST_F(ModelCacheTest, APrewarmedModelIsAHit) {
 TEST_F(ModelCacheTest, ATicketThrowsWhatItsLoadThrew) {
   const LoadTicket ticket = cache_->Prewarm(Request(Key("a"), Loader({.failure = "no"})));
   EXPECT_TRUE(ticket.IsReady());
-  EXPECT_THROW(ticket.Wait(), std::runtime_error);
+  EXPECT_THROW((void)ticket.Wait(), std::runtime_error);
 }
 
 TEST_F(ModelCacheTest, ALoaderThatAsksForItselfIsToldInsteadOfWaitingForEver) {
   const LoaderPtr loader = Loader();
-  loader->plan().during = [&] { cache_->Acquire(Request(Key("a"), Loader())); };
-  EXPECT_THROW(cache_->Acquire(Request(Key("a"), loader)), Error);
+  loader->plan().during = [&] { (void)cache_->Acquire(Request(Key("a"), Loader())); };
+  EXPECT_THROW((void)cache_->Acquire(Request(Key("a"), loader)), Error);
   EXPECT_EQ(cache_->Stats().loading, 0U);
 }
 
@@ -180,7 +180,7 @@ TEST_F(ModelCacheTest, EveryFailingLoadOfMoreLeavesTheRestIntact) {
 TEST_F(ModelCacheTest, EventsNameWhoAskedAndHowBigTheModelIs) {
   LoadRequest request = Request(Key("a"), LoaderOf(77));
   request.asker = {"4", "prompt-1"};
-  cache_->Acquire(request);
+  (void)cache_->Acquire(request);
   const CacheEvent event = LastEvent(EventKind::kOpened);
   EXPECT_EQ(event.asker.node, "4");
   EXPECT_EQ(event.asker.prompt, "prompt-1");

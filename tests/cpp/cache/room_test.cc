@@ -32,8 +32,8 @@ TEST_F(RoomTest, ARecordedUseKeepsTheBusiestModel) {
 TEST_F(RoomTest, TextEncodersAndVaesAreNotCounted) {
   Make({.max_models = 1});
   Load("a");
-  cache_->Acquire(Request(Key("t", "1", ModelKind::kTextEncoder), Loader()));
-  cache_->Acquire(Request(Key("v", "1", ModelKind::kVae), Loader()));
+  (void)cache_->Acquire(Request(Key("t", "1", ModelKind::kTextEncoder), Loader()));
+  (void)cache_->Acquire(Request(Key("v", "1", ModelKind::kVae), Loader()));
   EXPECT_EQ(ResidentNames(), "atv");
 }
 
@@ -87,11 +87,11 @@ TEST_F(RoomTest, WhenEverybodyIsInUseTheModelIsServedUncached) {
 
 TEST_F(RoomTest, ACallerMayAskToBeRefusedInstead) {
   Make({.max_models = 1});
-  cache_->Acquire(Request(Key("a"), Loader()));
+  (void)cache_->Acquire(Request(Key("a"), Loader()));
   cache_->Pin(Key("a"));
   LoadRequest request = Request(Key("b"), Loader());
   request.when_busy = WhenBusy::kThrow;
-  EXPECT_THROW(cache_->Acquire(request), CacheBusy);
+  EXPECT_THROW((void)cache_->Acquire(request), CacheBusy);
   EXPECT_EQ(cache_->Stats().load_failures, 0U);
 }
 
@@ -112,7 +112,7 @@ TEST_F(RoomTest, APinnedModelOutlastsEveryPressure) {
 TEST_F(RoomTest, APinHoldsForTheSlotWhateverFileIsBehindIt) {
   Make({.max_models = 1});
   cache_->Pin(Key("a", "1"));
-  cache_->Acquire(Request(Key("a", "2"), Loader()));
+  (void)cache_->Acquire(Request(Key("a", "2"), Loader()));
   Load("b");
   EXPECT_EQ(ResidentNames(), "a");
 }
@@ -201,7 +201,7 @@ TEST_F(SmallMachineTest, TwoModelsThatDoNotFitTakeTurnsAndRamStaysFree) {
 TEST_F(SmallMachineTest, ScarceRamAloneRefusesNobody) {
   probe_->Take(90);  // another program
   const ModelHandle handle =
-      cache_->Acquire(Request(Key("a"), Loader({.bytes = {0, 5, 0, 0}, .machine = probe_})));
+      (void)cache_->Acquire(Request(Key("a"), Loader({.bytes = {0, 5, 0, 0}, .machine = probe_})));
   EXPECT_TRUE(handle.cached());
 }
 

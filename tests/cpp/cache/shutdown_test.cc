@@ -19,7 +19,7 @@ TEST_F(ShutdownTest, ReleasesTheResidentsWhenAsked) {
   cache_->Shutdown(true);
   cache_->Shutdown(true);
   EXPECT_EQ(loader->log().releases, 1);
-  EXPECT_THROW(cache_->Acquire(Request(Key("b"), Loader())), CacheClosed);
+  EXPECT_THROW((void)cache_->Acquire(Request(Key("b"), Loader())), CacheClosed);
   EXPECT_THROW(cache_->Prewarm(Request(Key("b"), Loader())), CacheClosed);
 }
 
@@ -68,7 +68,7 @@ TEST_F(ShutdownWhileLoadingTest, ARunningLoadIsWaitedForAndQueuedOnesFail) {
   EXPECT_THROW(
       {
         while (!second.IsReady()) std::this_thread::yield();
-        second.Wait();
+        (void)second.Wait();
       },
       CacheClosed);
   go_on.count_down();
@@ -81,7 +81,7 @@ TEST_F(ShutdownWhileLoadingTest, ARunningLoadIsWaitedForAndQueuedOnesFail) {
 
 TEST_F(ShutdownWhileLoadingTest, AnExecutorThatEndedFailsTheWaitersInsteadOfLeavingThem) {
   worker_->Stop();
-  EXPECT_THROW(cache_->Acquire(Request(Key("a"), Loader())), CacheClosed);
+  EXPECT_THROW((void)cache_->Acquire(Request(Key("a"), Loader())), CacheClosed);
 }
 
 }  // namespace

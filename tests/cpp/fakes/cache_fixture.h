@@ -51,7 +51,7 @@ class CacheTest : public ::testing::Test {
 
   // Loads or hits, lets go at once, and lets a second pass.
   LoaderPtr Load(const std::string& name, LoaderPtr loader = Loader()) {
-    cache_->Acquire(Request(Key(name), loader));
+    (void)cache_->Acquire(Request(Key(name), loader));
     clock_->Advance(1);
     return loader;
   }
