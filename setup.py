@@ -63,5 +63,6 @@ setup(
     package_data={"hearth": ["py.typed", "*.pyi"]},
     ext_modules=[Extension("hearth._core", [])] if sys.platform == "linux" else [],
     cmdclass={"build_ext": CMakeBuild, "build_py": WithDefaults},
+    entry_points={"console_scripts": ["hearth = hearth.cli:main"]},
     zip_safe=False,
 )

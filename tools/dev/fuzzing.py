@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.dev import native
@@ -32,8 +33,11 @@ def run_fuzzers(seconds: int) -> Outcome:
     except StepFailed as error:
         say(str(error))
         return Outcome("fuzz", failed=1, failures=[str(error).splitlines()[0]])
-    for target in targets:
-        _run(target, seconds, outcome)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as cores:
+        crashes = list(cores.map(lambda target: _crash(target, seconds), targets))
+    outcome.passed = crashes.count(None)
+    outcome.failures = [crash for crash in crashes if crash is not None]
+    outcome.failed = len(outcome.failures)
     if not targets:
         outcome.failed, outcome.failures = 1, ["the build made no fuzz target"]
     return outcome
@@ -76,12 +80,14 @@ def _build(clang: str) -> list[Path]:
     configure: list[str | Path] = [tools.cmake, "-S", ROOT, "-B", FOLDER, "-G", "Ninja", *switches]
     run_step(Step("configure fuzz", configure, "the first `CMake Error` in the log"))
     build: list[str | Path] = [tools.cmake, "--build", FOLDER, "-j", native.jobs()]
+    build += ["--target", "tests/fuzz/all"]
     run_step(Step("build fuzz", build, native.COMPILE_HINT))
     made = (FOLDER / "tests" / "fuzz").glob("*_fuzz*")
     return sorted(path for path in made if path.is_file() and os.access(path, os.X_OK))
 
 
-def _run(target: Path, seconds: int, outcome: Outcome) -> None:
+def _crash(target: Path, seconds: int) -> str | None:
+    """Runs one target; the name of it when it crashed."""
     corpus = FOLDER / "corpus" / target.name
     corpus.mkdir(parents=True, exist_ok=True)
     seeds = [
@@ -93,8 +99,7 @@ def _run(target: Path, seconds: int, outcome: Outcome) -> None:
         run_step(
             Step(f"fuzz {target.name}", command, f"{target} INPUT repeats a crash", cwd=FOLDER)
         )
-        outcome.passed += 1
     except StepFailed as error:
         say(str(error))
-        outcome.failed += 1
-        outcome.failures.append(target.name)
+        return target.name
+    return None

@@ -101,7 +101,7 @@ class Progress:
 
 
 def _counted(log: Path | None) -> str:
-    """How far the tool says it is: ninja's "[12/48]", pytest's "[ 31%]"; "" when it says nothing."""
+    """How far the tool says it is, as ninja's "[12/48]" and pytest's "[ 31%]"; or nothing."""
     if log is None or not log.is_file():
         return ""
     counts: list[str] = _COUNT.findall("\n".join(tail(log, 3)))
