@@ -1,0 +1,212 @@
+"""Checks checkpoint files without loading them: is a file what its name promises?
+
+`refuse_if_corrupt` is for the way into ComfyUI and reads the header only. `check_file` makes a report
+for people and programs; with `deep=True` it reads every byte. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hearth._native import _core
+from hearth.errors import CheckpointCorruptError, CheckpointNotFoundError
+
+SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+SET_SUFFIX = ".safetensors.index.json"
+# What ComfyUI reads by itself and this module leaves alone.
+LEFT_TO_COMFYUI = {
+    ".ckpt": "a PyTorch checkpoint",
+    ".pt": "a PyTorch checkpoint",
+    ".pt2": "a PyTorch checkpoint",
+    ".pth": "a PyTorch checkpoint",
+    ".bin": "a PyTorch checkpoint",
+    ".pkl": "a PyTorch checkpoint",
+    ".gguf": "a GGUF file",
+}
+
+Status = Literal["good", "bad", "unchecked"]
+# Told the number of bytes read since the last call.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class DeepReport:
+    """What reading every byte of a file gave."""
+
+    sha256: str
+    seconds: float
+    nan: dict[str, int]  # dtype -> NaN values
+    infinite: dict[str, int]
+    worst: list[tuple[str, int, int]]  # tensor, NaN, infinite; the ten with most
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """The verdict on one file, or on one sharded set of files."""
+
+    path: str
+    status: Status
+    kind: str
+    size: int = 0
+    tensors: int = 0
+    dtypes: dict[str, int] = field(default_factory=dict)  # dtype -> bytes
+    metadata: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    error: str = ""  # why it is bad or unchecked, and what to do
+    byte_offset: int | None = None
+    tensor: str = ""
+    expected: str = ""
+    deep: DeepReport | None = None
+
+
+def refuse_if_corrupt(path: str | os.PathLike[str], roots: Sequence[str] = ()) -> None:
+    """Raises for a safetensors file that must not reach ComfyUI; returns for every other format.
+
+    Reads the header only: a millisecond for a usual file. With `roots`, a file that lies outside
+    these folders once its links are followed is refused too.
+
+    Raises:
+        CheckpointCorruptError: the file is not what its name promises; says why and what to do.
+        CheckpointNotFoundError: there is no such file.
+    """
+    if os.fspath(path).lower().endswith(SAFETENSORS_SUFFIXES):
+        _core.check_checkpoint(path, list(roots))
+
+
+def find_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+    """The files to check: each file given, and in each folder all checkpoints, sorted by name."""
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from _checkpoints_below(path)
+        else:
+            yield path
+
+
+def check_file(
+    path: str | os.PathLike[str],
+    *,
+    deep: bool = False,
+    roots: Sequence[str] = (),
+    on_progress: Progress | None = None,
+) -> FileReport:
+    """Checks one file, or the set that an index file names. Raises for nothing that is in a file."""
+    text = os.fspath(path)
+    lowered = text.lower()
+    left = LEFT_TO_COMFYUI.get(os.path.splitext(lowered)[1])
+    size = _size_of(text)
+    if left is not None:
+        reason = f"not checked: {left} is left to ComfyUI, and never unpickled here"
+        return FileReport(text, "unchecked", left, size, error=reason)
+    is_set = lowered.endswith(SET_SUFFIX)
+    try:
+        if is_set:
+            return _check_set(text, roots)
+        return _check_safetensors(text, deep, roots, on_progress)
+    except CheckpointCorruptError as error:
+        return FileReport(
+            text,
+            "bad",
+            "sharded set" if is_set else "safetensors",
+            size,
+            error=_without_name(str(error), error.file_name, is_set),
+            byte_offset=error.byte_offset,
+            tensor=error.tensor,
+            expected=error.expected,
+        )
+    except CheckpointNotFoundError as error:
+        kind = "sharded set" if is_set else "safetensors"
+        message = str(error) if is_set else str(error).split(": ", 1)[-1]
+        return FileReport(text, "bad", kind, size, error=message)
+
+
+def _check_safetensors(
+    path: str, deep: bool, roots: Sequence[str], on_progress: Progress | None
+) -> FileReport:
+    checkpoint = _core.Checkpoint(path, list(roots))
+    dtypes = checkpoint.dtypes
+    return FileReport(
+        path,
+        "good",
+        "safetensors",
+        checkpoint.size,
+        tensors=sum(count for count, _ in dtypes.values()),
+        dtypes={name: size for name, (_, size) in dtypes.items()},
+        metadata=checkpoint.metadata,
+        warnings=checkpoint.warnings,
+        deep=_read_all(checkpoint, on_progress) if deep else None,
+    )
+
+
+def _check_set(path: str, roots: Sequence[str]) -> FileReport:
+    found = _core.check_sharded_set(path, list(roots))
+    return FileReport(
+        path,
+        "good",
+        f"sharded set of {len(found['shards'])}",
+        found["tensor_bytes"],
+        tensors=found["tensors"],
+        warnings=found["warnings"],
+    )
+
+
+def _read_all(checkpoint: _core.Checkpoint, on_progress: Progress | None) -> DeepReport:
+    digest = hashlib.sha256()
+
+    def take(block: memoryview) -> None:
+        digest.update(block)  # gives up the GIL while it hashes
+        if on_progress is not None:
+            on_progress(len(block))
+
+    start = time.monotonic()
+    found = checkpoint.scan(take)
+    seconds = time.monotonic() - start
+    nan: dict[str, int] = {}
+    infinite: dict[str, int] = {}
+    for _, dtype, nans, infinites in found:
+        nan[dtype] = nan.get(dtype, 0) + nans
+        infinite[dtype] = infinite.get(dtype, 0) + infinites
+    worst = sorted(((name, n, i) for name, _, n, i in found), key=lambda t: -(t[1] + t[2]))
+    return DeepReport(digest.hexdigest(), seconds, nan, infinite, worst[:10])
+
+
+def _checkpoints_below(folder: Path) -> Iterator[Path]:
+    """Follows links to folders, as ComfyUI does, but into none twice."""
+    seen: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        folders.sort()
+        try:
+            status = os.stat(root)
+        except OSError:
+            folders.clear()
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for name in sorted(files):
+            lowered = name.lower()
+            if (
+                lowered.endswith((*SAFETENSORS_SUFFIXES, SET_SUFFIX))
+                or os.path.splitext(lowered)[1] in LEFT_TO_COMFYUI
+            ):
+                yield Path(root) / name
+
+
+def _size_of(path: str) -> int:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _without_name(message: str, file_name: str, is_set: bool) -> str:
+    """Messages start with the file's name, which a report shows beside them; a set has several."""
+    return message if is_set else message.removeprefix(f"{file_name}: ")

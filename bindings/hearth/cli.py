@@ -1,0 +1,44 @@
+"""The command `hearth`: one module a subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+
+class Command(Protocol):
+    """What the module of a subcommand has."""
+
+    HELP: str  # one line
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares its arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Does it; returns the exit code."""
+
+
+# Name -> module. To add a subcommand: write its module, add it here.
+COMMANDS = {"check": "hearth.cli_check"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="hearth", description="Keeps diffusion models warm.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands: dict[str, Command] = {}
+    for name, module in COMMANDS.items():
+        command = cast(Command, importlib.import_module(module))
+        commands[name] = command
+        command.add_arguments(
+            subparsers.add_parser(name, help=command.HELP, description=command.HELP)
+        )
+    chosen = parser.parse_args(arguments)
+    try:
+        return commands[chosen.command].run(chosen)
+    except KeyboardInterrupt:
+        print("hearth: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,178 @@
+"""`hearth check`: tells whether checkpoint files are what their names promise."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hearth.check import FileReport, Progress, check_file, find_files
+
+HELP = "check checkpoint files: header, layout and size; with --deep every byte"
+
+_MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "unchecked": ("–", "dim")}
+_NO_RICH = "hearth check shows its report with `rich`, which is missing: pip install rich, or --json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of `hearth check`."""
+    parser.add_argument("paths", nargs="+", metavar="FILE|DIR", help="folders are searched through")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line and file")
+    parser.add_argument(
+        "--deep", action="store_true", help="read every byte: SHA-256, NaN and infinite values"
+    )
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="refuse files that lie outside, links followed; may be repeated",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Checks all files; 0 when all that could be checked are good and there was at least one."""
+    files = list(find_files(arguments.paths))
+    if not arguments.json and not _has_rich():
+        print(_NO_RICH, file=sys.stderr)
+        return 2
+    reports: list[FileReport] = []
+    with _progress(files, show=arguments.deep and sys.stderr.isatty()) as on_progress:
+        for file in files:
+            report = check_file(
+                file, deep=arguments.deep, roots=arguments.root, on_progress=on_progress
+            )
+            reports.append(report)
+            if arguments.json:
+                print(json.dumps(_as_json(report)), flush=True)
+    if not arguments.json:
+        _show(reports, arguments.paths)
+    states = [report.status for report in reports]
+    return 0 if "bad" not in states and "good" in states else 1
+
+
+def _has_rich() -> bool:
+    try:
+        import rich  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _as_json(report: FileReport) -> dict[str, object]:
+    values = dataclasses.asdict(report)
+    # A name may hold bytes that are no text; JSON has to carry them all the same.
+    values["path"] = os.fsencode(report.path).decode("utf-8", "backslashreplace")
+    return values
+
+
+@contextlib.contextmanager
+def _progress(files: Sequence[Path], *, show: bool) -> Iterator[Progress | None]:
+    if not show or not _has_rich():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as RichProgress
+
+    total = sum(file.stat().st_size for file in files if file.is_file())
+    columns = (BarColumn(None), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=total)
+        yield lambda size: bar.advance(task, size)
+
+
+def _show(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", max_width=max(20, console.width // 3))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(ratio=1)
+    for report in reports:
+        mark, style = _MARKS[report.status]
+        table.add_row(
+            Text(mark, style),
+            Text(_printable(_short_path(report.path, paths))),
+            Text(_human_size(report.size)),
+            Text(_verdict(report), style if report.status != "good" else ""),
+        )
+    console.print(table)
+    console.print(Text(_summary(reports), "bold"))
+
+
+def _verdict(report: FileReport) -> str:
+    if report.status != "good":
+        return _printable(report.error)
+    largest_first = sorted(report.dtypes, key=lambda name: -report.dtypes[name])
+    what = f"{report.tensors} tensor{'' if report.tensors == 1 else 's'}"
+    parts = [f"{what}, {' '.join(largest_first)}" if largest_first else what]
+    if report.kind != "safetensors":
+        parts[0] += f", {report.kind} files"
+    parts += [f"note: {warning}" for warning in report.warnings]
+    if report.deep is not None:
+        parts += _deep_lines(report)
+    return _printable_lines(parts)
+
+
+def _deep_lines(report: FileReport) -> list[str]:
+    deep = report.deep
+    assert deep is not None
+    lines = [f"sha256 {deep.sha256}"]
+    if deep.worst:
+        nan, infinite = sum(deep.nan.values()), sum(deep.infinite.values())
+        tensor, most_nan, most_infinite = deep.worst[0]
+        lines.append(
+            f"note: {nan} NaN and {infinite} infinite values, most in {tensor} "
+            f"({most_nan} NaN, {most_infinite} infinite); pictures may come out black"
+        )
+    else:
+        lines.append("no NaN, nothing infinite")
+    speed = report.size / deep.seconds if deep.seconds > 0 else 0.0
+    lines[-1] += f"; read at {_human_size(int(speed))}/s"
+    return lines
+
+
+def _summary(reports: Sequence[FileReport]) -> str:
+    if not reports:
+        return "No checkpoint files found."
+    count = {state: sum(r.status == state for r in reports) for state in _MARKS}
+    parts = [f"{count['good']} good", f"{count['bad']} bad"]
+    if count["unchecked"]:
+        parts.append(f"{count['unchecked']} not checked")
+    return ", ".join(parts) + "."
+
+
+def _short_path(path: str, given: Sequence[str]) -> str:
+    """Relative to the folder that was named, where one was."""
+    for folder in given:
+        if os.path.isdir(folder) and path.startswith(os.path.join(folder, "")):
+            return os.path.relpath(path, folder)
+    return path
+
+
+def _printable(text: str) -> str:
+    """Names come from files and disks: nothing in them may drive the terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _printable_lines(lines: Sequence[str]) -> str:
+    return "\n".join(_printable(line) for line in lines)
+
+
+def _human_size(size: int) -> str:
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
