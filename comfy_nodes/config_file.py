@@ -107,12 +107,8 @@ class ConfigFile:
             _LOG.info("config from %s in force", source.label)
             return
         lines = [_fault_line(fault) for fault in self._runtime.config_faults]
-        _LOG.warning(
-            "config from %s is not used, %s stays in force:\n%s",
-            source.label,
-            f"the {self._runtime.config_source}",
-            "\n".join(lines),
-        )
+        message = "config from %s has faults; the values in force stay as they are:\n%s"
+        _LOG.warning(message, source.label, "\n".join(lines))
 
     def _stamp_now(self) -> Stamp:
         return tuple(_stamp(source.path) for source in self._sources)

@@ -1,4 +1,4 @@
-"""The native check of a safetensors file, before ComfyUI sees it."""
+"""The native check of a file, before ComfyUI sees it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-_SUFFIXES = (".safetensors", ".sft")
-
 
 def refuse_if_corrupt(path: str) -> None:
-    """Throws hearth.errors.CheckpointCorruptError for a file that is not what its name promises.
-
-    Other formats are ComfyUI's business.
-    """
+    """Throws hearth.errors.CheckpointCorruptError for a safetensors file that is not what its name
+    promises. Other formats are ComfyUI's business."""
     check = native_check()
-    if check is not None and path.lower().endswith(_SUFFIXES):
+    if check is not None:
         check(path)
 
 

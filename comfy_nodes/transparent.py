@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hearth.errors import CheckpointCorruptError
+
 from .file_check import refuse_if_corrupt
 from .host import Host
 from .residents import ResidentModel
@@ -36,14 +38,21 @@ class _Attempt:
         self.failed = False
 
     def run(self, request: LoadRequest) -> Any:
+        self._refuse_corrupt(request)
         try:
-            for file in request.files:
-                refuse_if_corrupt(file.path)
             self.outputs = self._stock()
         except BaseException:
             self.failed = True
             raise
         return self.outputs
+
+    def _refuse_corrupt(self, request: LoadRequest) -> None:
+        try:
+            for file in request.files:
+                refuse_if_corrupt(file.path)
+        except CheckpointCorruptError:
+            self.failed = True  # the file's fault, and to be told; a failing check is only ours
+            raise
 
 
 class TransparentLoaders:

@@ -249,6 +249,16 @@ def test_a_refused_file_is_an_error_and_leaves_the_resident_alone(
     assert host.runtime.cache.stats()["resident"] == 1
 
 
+def test_a_check_that_fails_itself_refuses_nothing(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = make_host()
+    loads, _ = install(host)
+    monkeypatch.setattr(transparent, "refuse_if_corrupt", lambda path: 1 / 0)
+    assert isinstance(loads.classes["UNETLoader"]().load_unet("a.safetensors")[0], Patcher)
+    assert host.runtime.kinds()[-1] == "fell_back"
+
+
 def test_another_thread_gets_the_stock_loader(folders: dict[str, Path]) -> None:
     host = make_host()
     loads, _ = install(host)
