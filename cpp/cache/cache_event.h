@@ -26,8 +26,8 @@ enum class EventKind {
   kPinned,
   kUnpinned,
   kLimitsChanged,
-  kFellBack,        // stock ComfyUI served it; reason says why
-  kNoted,           // anything else worth knowing
+  kFellBack,  // stock ComfyUI served it; reason says why
+  kNoted,     // anything else worth knowing
 };
 std::string_view ToString(EventKind kind);  // "opened", "weights_arrived", ...
 // Throws std::invalid_argument for any other word.

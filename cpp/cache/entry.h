@@ -3,30 +3,35 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 
 #include "base/clock.h"
-#include "base/mutex.h"
 #include "model/model_key.h"
 #include "model/resident.h"
 
 namespace hearth {
 
-// Where an entry is in its life. resident -> departed (still in use) -> released or lingering;
-// lingering -> resident (reclaimed) or gone. Uncached entries are born departed.
-enum class EntryState { kResident, kDeparted, kLingering };
+// Where an entry is in its life: resident -> departed (a handle still lives) -> releasing -> gone
+// or lingering; lingering -> reclaiming -> resident, or lingering again. Uncached entries are born
+// departed.
+enum class EntryState { kResident, kDeparted, kReleasing, kLingering, kReclaiming };
 
-// One loaded model. `key` and `resident` never change; all else is guarded by the cache's lock.
-// Destroying an entry destroys the model, so the last reference is never dropped under the lock.
+// One loaded model. `key` and `resident` never change; all else is guarded by the cache's lock, but
+// for `cached`, which only changes while no handle lives. Destroying an entry destroys the model,
+// so the last reference is never dropped under the lock.
 struct Entry {
   ModelKey key;
   std::unique_ptr<Resident> resident;
   bool cached = true;
-  EntryState state = EntryState::kResident;
+  bool reported_gone = false;  // its holder let go while Release() was still running
+  EntryState state = EntryState::kDeparted;
   TierBytes bytes;
+  std::uint64_t id = 0;  // grows with each admission; the order in which residents are listed
   TimePoint since;
   TimePoint last_used;
-  std::uint64_t uses = 0;
+  std::uint64_t last_use = 0;  // number of that use: two uses may share a point in time
+  std::uint64_t uses = 0;      // strong ones
+  double recent_uses = 0;      // as DecayedUses() of eviction_policy.h, at counted_at
+  TimePoint counted_at;
   std::size_t in_use = 0;
 };
 using EntryPtr = std::shared_ptr<Entry>;

@@ -27,7 +27,8 @@ class EventRing::Impl {
     // Sequences have no gaps, so the position follows from the number.
     const std::uint64_t first = last_ - events_.size();
     const std::size_t skip =
-        after <= first ? 0 : static_cast<std::size_t>(std::min<std::uint64_t>(after, last_) - first);
+        after <= first ? 0
+                       : static_cast<std::size_t>(std::min<std::uint64_t>(after, last_) - first);
     const std::size_t count = std::min(max, events_.size() - skip);
     const auto begin = events_.begin() + static_cast<std::ptrdiff_t>(skip);
     return {begin, begin + static_cast<std::ptrdiff_t>(count)};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -11,34 +10,57 @@
 namespace hearth {
 namespace {
 
-constexpr double kLfuHalfLifeSeconds = 600;
+constexpr double kHalfLifeSeconds = 600;
 
-template <typename Number>
-void Subtract(Number& from, Number amount) {
-  from -= std::min(from, amount);
+// What one entry, or all victims together, would give.
+Need GivenBy(const EntryView& entry) {
+  return {entry.counts_as_model ? std::size_t{1} : 0, entry.bytes.host(), entry.bytes.device};
 }
 
-bool Helps(const EntryView& entry, const Need& need) {
-  return (need.models > 0 && entry.counts_as_model) ||
-         (need.host_bytes > 0 && entry.bytes.host() > 0) ||
-         (need.device_bytes > 0 && entry.bytes.device > 0);
+Need operator+(const Need& a, const Need& b) {
+  return {a.models + b.models, a.host_bytes + b.host_bytes, a.device_bytes + b.device_bytes};
 }
 
-// Takes entries in the given order until the need is met; one that would not help stays.
+// REQUIRES: b is a part of a.
+Need operator-(const Need& a, const Need& b) {
+  return {a.models - b.models, a.host_bytes - b.host_bytes, a.device_bytes - b.device_bytes};
+}
+
+bool Meets(const Need& given, const Need& need) {
+  return given.models >= need.models && given.host_bytes >= need.host_bytes &&
+         given.device_bytes >= need.device_bytes;
+}
+
+// Whether the entry gives something that is still lacking.
+bool Helps(const Need& gift, const Need& given, const Need& need) {
+  return (given.models < need.models && gift.models > 0) ||
+         (given.host_bytes < need.host_bytes && gift.host_bytes > 0) ||
+         (given.device_bytes < need.device_bytes && gift.device_bytes > 0);
+}
+
+// Takes entries in the given order until the need is met, then lets those stay that a later, larger
+// one made needless; the most valuable first.
 std::vector<std::size_t> TakeInOrder(std::span<const EntryView> entries,
-                                     const std::vector<std::size_t>& order, Need need,
+                                     const std::vector<std::size_t>& order, const Need& need,
                                      bool partial) {
   std::vector<std::size_t> victims;
+  Need given;
   for (const std::size_t index : order) {
-    if (need.IsZero()) break;
-    const EntryView& entry = entries[index];
-    if (!Helps(entry, need)) continue;
+    if (Meets(given, need)) break;
+    const Need gift = GivenBy(entries[index]);
+    if (!Helps(gift, given, need)) continue;
     victims.push_back(index);
-    if (entry.counts_as_model) Subtract<std::size_t>(need.models, 1);
-    Subtract(need.host_bytes, entry.bytes.host());
-    Subtract(need.device_bytes, entry.bytes.device);
+    given = given + gift;
   }
-  if (!need.IsZero() && !partial) victims.clear();
+  if (!Meets(given, need)) return partial ? victims : std::vector<std::size_t>();
+  const auto needless = [&](std::size_t index) {
+    const Need without = given - GivenBy(entries[index]);
+    if (!Meets(without, need)) return false;
+    given = without;
+    return true;
+  };
+  const auto spared = std::remove_if(victims.rbegin(), victims.rend(), needless);
+  victims.erase(victims.begin(), spared.base());
   return victims;
 }
 
@@ -65,18 +87,13 @@ class LruPolicy final : public EvictionPolicy {
   }
 };
 
-// Least frequently used, where a use counts half after ten minutes: what was busy yesterday must
-// not outlast what is busy now.
+// Least frequently used, counting recent uses more; the least recently used among equals.
 class LfuPolicy final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "lfu"; }
   std::vector<std::size_t> ChooseVictims(std::span<const EntryView> entries, const Need& need,
-                                         TimePoint now, bool partial) const override {
-    const auto rank = [now](const EntryView& entry) {
-      const double idle = Seconds(now - entry.last_used).count();
-      const double weight = static_cast<double>(entry.uses) * std::exp2(-idle / kLfuHalfLifeSeconds);
-      return std::make_pair(weight, entry.last_used);
-    };
+                                         TimePoint, bool partial) const override {
+    const auto rank = [](const EntryView& e) { return std::make_pair(e.recent_uses, e.last_used); };
     return TakeInOrder(entries, Order(entries, rank), need, partial);
   }
 };
@@ -88,8 +105,7 @@ class IdlePolicy final : public EvictionPolicy {
   std::string_view name() const override { return "idle"; }
   std::vector<std::size_t> ChooseVictims(std::span<const EntryView> entries, const Need& need,
                                          TimePoint now, bool partial) const override {
-    std::vector<std::size_t> order =
-        Order(entries, [](const EntryView& e) { return e.last_used; });
+    std::vector<std::size_t> order = Order(entries, [](const EntryView& e) { return e.last_used; });
     std::erase_if(order, [&](std::size_t index) {
       return Seconds(now - entries[index].last_used).count() < idle_seconds_;
     });
@@ -111,6 +127,10 @@ class NoEvictionPolicy final : public EvictionPolicy {
 
 }  // namespace
 
+double DecayedUses(double uses, Seconds age) {
+  return uses * std::exp2(-std::max(0.0, age.count()) / kHalfLifeSeconds);
+}
+
 std::unique_ptr<EvictionPolicy> MakeEvictionPolicy(std::string_view name,
                                                    std::optional<double> idle_seconds) {
   if (name == "lru") return std::make_unique<LruPolicy>();
@@ -122,8 +142,8 @@ std::unique_ptr<EvictionPolicy> MakeEvictionPolicy(std::string_view name,
     }
     return std::make_unique<IdlePolicy>(*idle_seconds);
   }
-  throw ConfigError("/unload/policy", "unload.policy must be lru, lfu, idle or noeviction, not " +
-                                          std::string(name));
+  throw ConfigError("/unload/policy",
+                    "unload.policy must be lru, lfu, idle or noeviction, not " + std::string(name));
 }
 
 }  // namespace hearth

@@ -18,10 +18,14 @@ namespace hearth {
 struct EntryView {
   TierBytes bytes;
   TimePoint last_used;
-  std::uint64_t uses = 0;        // strong uses since it became resident
-  bool counts_as_model = true;   // against max_models
-  bool evictable = true;         // neither in use nor pinned
+  double recent_uses = 0;       // strong uses, old ones counting less: see DecayedUses
+  bool counts_as_model = true;  // against max_models
+  bool evictable = true;        // neither in use nor pinned
 };
+
+// What `uses` are worth after `age`: half every ten minutes, so that what was busy yesterday does
+// not outlast what is busy now.
+double DecayedUses(double uses, Seconds age);
 
 // What has to become free. Zero everywhere: nothing.
 struct Need {
@@ -36,15 +40,16 @@ class EvictionPolicy {
  public:
   virtual ~EvictionPolicy() = default;
   virtual std::string_view name() const = 0;
-  // Indices into `entries`, in the order in which they should go, and no more than `need` asks for.
-  // Only evictable entries. When the need cannot be met in full the answer is the best that can be
-  // done if `partial`, else empty: nobody is evicted in vain.
+  // Indices into `entries`, in the order in which they should go. Only evictable entries, and none
+  // that could stay with `need` still met. When the need cannot be met in full the answer is the
+  // best that can be done if `partial`, else empty: nobody is evicted in vain. Among equals the
+  // entry that stands first in `entries` goes first.
   virtual std::vector<std::size_t> ChooseVictims(std::span<const EntryView> entries,
                                                  const Need& need, TimePoint now,
                                                  bool partial) const = 0;
 };
 
-// "lru", "lfu" (use counts that halve with age), "idle" (only entries idle for idle_seconds),
+// "lru", "lfu" (least recent_uses), "idle" (only entries idle for idle_seconds),
 // "noeviction" (nobody, ever). Throws ConfigError for any other word. `idle_seconds` is used by
 // "idle" alone.
 std::unique_ptr<EvictionPolicy> MakeEvictionPolicy(std::string_view name,

@@ -1,169 +1,142 @@
-// One flight from claim to end. Everything here runs on the executor's thread.
-#include <chrono>
+// What a flight does, from claim to end. Everything here runs on the executor's thread.
 #include <exception>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "cache/model_cache_impl.h"
 
 namespace hearth {
-namespace {
-
-std::string Describe(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& known) {
-    return known.what();
-  } catch (...) {
-    return "an error that is no std::exception";
-  }
-}
-
-}  // namespace
 
 void ModelCache::Impl::RunFlight(const FlightPtr& flight) {
-  const LoadRequest& request = flight->request;
+  EntryPtr entry;
   try {
-    EntryPtr entry = ReclaimLingering(request.key, request.asker);
-    if (entry) {
-      FinishFlight(flight, entry, nullptr);
-      Enforce(entry.get());
-      return;
-    }
-    const Room room = MakeRoom(request);
-    if (!room.cacheable && request.when_busy == WhenBusy::kThrow) {
-      FinishFlight(flight, nullptr, std::make_exception_ptr(CacheBusy(
-                                        "no room for '" + request.key.name + "': " + room.refusal)));
-      return;
-    }
-    entry = Load(request, room);
-    Entries replaced;
-    {
-      MutexLock lock(mutex_);
-      replaced = Admit(entry, request);
-    }
-    Release(std::move(replaced));
-    FinishFlight(flight, entry, nullptr);
-    if (entry->cached) Enforce(entry.get());
+    entry = RunGuarded(flight);
   } catch (...) {
     // Every waiter gets the loader's own exception, whatever it is.
-    FailFlight(flight, std::current_exception());
+    Fail(flight, std::current_exception());
   }
+  // The newcomer may have been reclaimed, or be the outer one of two nested loads: neither had room
+  // made for it alone. It is not the victim of its own arrival.
+  if (entry) FitLimits({nullptr, {}, entry});
 }
 
-EntryPtr ModelCache::Impl::Load(const LoadRequest& request, const Room& room) {
-  std::string why_absent;
+// The new resident, or null when there is none.
+EntryPtr ModelCache::Impl::RunGuarded(const FlightPtr& flight) {
+  if (EntryPtr entry = FindOrReclaim(flight)) return entry;
+  const LoadRequest& request = flight->request;
+  const Room before = FitLimits({&request.key, request.expected, nullptr});
+  if (!before.cacheable && Refuse(flight, before)) return nullptr;
+  EaseRamShortage({&request.key, request.expected, nullptr},
+                  FormatBytes(request.expected.host()) + " of RAM needed for " + request.key.name);
+  Loaded loaded = Load(request);
+  // The loader may have taken more than was expected.
+  loaded.room = before.cacheable ? FitLimits({&request.key, loaded.entry->bytes, nullptr}) : before;
+  Entries to_release;
+  bool resident = false;
   {
+    // One section: an Erase in between would release a model that its waiters are about to get.
     MutexLock lock(mutex_);
-    why_absent = WhyAbsent(request.key);
+    Admit(loaded, to_release);
+    resident = loaded.entry->cached;
+    GiveToWaiters(flight, loaded.entry, to_release);
   }
-  const TimePoint begin = clock_->Now();
-  LoadedModel loaded = request.loader->Load(request.key);
-  const TimePoint end = clock_->Now();
-
-  auto entry = std::make_shared<Entry>();
-  entry->key = request.key;
-  entry->resident = std::move(loaded.resident);
-  entry->bytes = loaded.bytes;
-  entry->since = entry->last_used = end;
-  entry->cached = room.cacheable;
-  entry->state = room.cacheable ? EntryState::kResident : EntryState::kDeparted;
-  const double ms = Seconds(end - begin).count() * 1000;
-  Tell(EventKind::kOpened, entry->key, entry->bytes, {std::move(why_absent), request.asker, ms});
-  if (!room.cacheable) {
-    Tell(EventKind::kServedUncached, entry->key, entry->bytes, {room.refusal, request.asker});
-  }
-  return entry;
+  Release(std::move(to_release));
+  return resident ? loaded.entry : nullptr;
 }
 
-// Puts the entry into the table and takes out what it replaces.
-ModelCache::Impl::Entries ModelCache::Impl::Admit(const EntryPtr& entry,
-                                                  const LoadRequest& request) {
-  ++counters_.loads;
-  if (entry->cached && closed_) {
-    entry->cached = false;
-    entry->state = EntryState::kDeparted;
-  }
-  if (!entry->cached) {
-    ++counters_.served_uncached;
-    return {};
-  }
-  Entries replaced;
-  const auto old = residents_.find(entry->key);
-  if (old != residents_.end()) {
-    ++counters_.reloads;
-    Tell(EventKind::kReloaded, entry->key, entry->bytes, {"file changed", request.asker});
-    replaced.push_back(Depart(old->second, EventKind::kErased, "file changed"));
-  }
-  Touch(*entry, true);
-  residents_.emplace(entry->key, entry);
-  return replaced;
-}
-
-void ModelCache::Impl::FinishFlight(const FlightPtr& flight, EntryPtr entry,
-                                    std::exception_ptr error) {
-  Entries unwanted;
-  {
-    MutexLock lock(mutex_);
-    flight->stage = Flight::Stage::kDone;
-    flight->error = std::move(error);
-    if (entry && flight->waiters > 0) {
-      entry->in_use += flight->waiters;
-      flight->entry = std::move(entry);
-    } else if (entry && entry->state == EntryState::kDeparted) {
-      unwanted.push_back(std::move(entry));  // prewarmed without room, and nobody waits
-    }
-    flights_.erase(flight->request.key);
-    flight_done_.NotifyAll();
-  }
-  Release(std::move(unwanted));
-}
-
-void ModelCache::Impl::FailFlight(const FlightPtr& flight, std::exception_ptr error) {
+// Ends the flight without a load if that is possible.
+EntryPtr ModelCache::Impl::FindOrReclaim(const FlightPtr& flight) {
   const ModelKey& key = flight->request.key;
-  std::string reason = Describe(error);
-  {
-    MutexLock lock(mutex_);
-    ++counters_.load_failures;
-    if (residents_.contains(key)) {
-      reason += "; the model loaded before stays";
-    } else {
-      RememberDeparture(key, "the load before failed");
-    }
-  }
-  Tell(EventKind::kLoadFailed, key, {}, {std::move(reason), flight->request.asker});
-  FinishFlight(flight, nullptr, std::move(error));
-}
-
-// The lingering model of that key as a resident again, or null. A newer identity that took the slot
-// meanwhile stays, and so does an older one: the lingering model is what its workflow asked for.
-EntryPtr ModelCache::Impl::ReclaimLingering(const ModelKey& key, const Asker& asker) {
+  const EntryPtr reclaimed = TakeBack(key);
+  Entries to_release;
   EntryPtr entry;
   {
     MutexLock lock(mutex_);
-    if (closed_ || !limits_.enabled || residents_.contains(key)) return nullptr;
-    for (auto it = lingering_.begin(); it != lingering_.end(); ++it) {
-      if ((*it)->key != key) continue;
-      entry = *it;
-      lingering_.erase(it);
-      break;
-    }
+    if (reclaimed) Reclaim(reclaimed, flight->request.asker, to_release);
+    entry = FindResident(key);  // or it became resident while the flight was queued
+    if (entry) GiveToWaiters(flight, entry, to_release);
   }
-  if (!entry) return nullptr;
-  const bool whole = entry->resident->Reclaim();
+  Release(std::move(to_release));
+  return entry;
+}
+
+void ModelCache::Impl::Reclaim(const EntryPtr& entry, const Asker& asker, Entries& to_release) {
+  Place(entry, to_release);
+  ++counters_.reclaims;
+  Tell(EventKind::kReclaimed, entry->key, entry->bytes, {"a workflow still held it", asker});
+}
+
+// Ends the flight without a load if the caller would rather have none than an uncached one, or if
+// there is no caller: an uncached model that nobody waits for would be read in vain.
+bool ModelCache::Impl::Refuse(const FlightPtr& flight, const Room& room) {
+  const ModelKey& key = flight->request.key;
   MutexLock lock(mutex_);
-  if (!whole) {
-    lingering_.push_front(entry);  // a part of it is gone; the rest still takes memory
-    return nullptr;
+  if (room.busy && flight->request.when_busy == WhenBusy::kThrow) {
+    flight->refused = true;
+    flight->error = std::make_exception_ptr(
+        CacheBusy("no room for '" + key.name + "': " + room.refusal +
+                  ". Raise the limit, unpin a model, or wait until one is no longer in use"));
+  } else if (flight->waiters > 0) {
+    return false;
   }
+  Tell(EventKind::kNoted, key, flight->request.expected,
+       {"not loaded: " + room.refusal, flight->request.asker});
+  Finish(flight);
+  return true;
+}
+
+ModelCache::Impl::Loaded ModelCache::Impl::Load(const LoadRequest& request) {
+  Loaded loaded;
+  {
+    MutexLock lock(mutex_);
+    loaded.opened = {WhyAbsent(request.key), request.asker};
+  }
+  const TimePoint begin = clock_->Now();
+  LoadedModel model = request.loader->Load(request.key);
+  loaded.opened.ms = Seconds(clock_->Now() - begin).count() * 1000;
+  if (model.resident == nullptr)
+    throw Error("the loader of '" + request.key.name + "' gave no model");
+  loaded.entry = std::make_shared<Entry>();
+  loaded.entry->key = request.key;
+  loaded.entry->resident = std::move(model.resident);
+  loaded.entry->bytes = model.bytes;
+  return loaded;
+}
+
+// Puts the model into the table if there is room, and takes out the older one of its slot in any
+// case: that file is no longer what is asked for.
+void ModelCache::Impl::Admit(Loaded& loaded, Entries& to_release) {
+  Entry& entry = *loaded.entry;
+  const Asker asker = loaded.opened.asker;
+  ++counters_.loads;
+  Tell(EventKind::kOpened, entry.key, entry.bytes, std::move(loaded.opened));
+  if (closed_) loaded.room = {false, false, "the cache was shut down"};
+  if (!limits_.enabled) loaded.room = {false, false, "keep_model_in_memory is off"};
+  if (const EntryPtr old = FindSlot(entry.key)) {
+    ++counters_.reloads;
+    Tell(EventKind::kReloaded, entry.key, entry.bytes, {"file changed", asker});
+    Leave(old, to_release);
+  }
+  entry.cached = loaded.room.cacheable;
+  if (entry.cached) {
+    Place(loaded.entry, to_release);
+    return;
+  }
+  ++counters_.served_uncached;
+  RememberDeparture(entry.key, "served uncached before");
+  Tell(EventKind::kServedUncached, entry.key, entry.bytes, {loaded.room.refusal, asker});
+}
+
+void ModelCache::Impl::Place(const EntryPtr& entry, Entries& to_release) {
+  if (const EntryPtr old = FindSlot(entry->key)) Leave(old, to_release);
   entry->state = EntryState::kResident;
   entry->cached = true;
+  entry->reported_gone = false;
+  entry->id = ++last_id_;
   entry->since = clock_->Now();
   Touch(*entry, true);
   residents_.emplace(entry->key, entry);
-  ++counters_.reclaims;
-  Tell(EventKind::kReclaimed, key, entry->bytes, {"a workflow still held it", asker});
-  return entry;
 }
 
 }  // namespace hearth

@@ -1,30 +1,49 @@
 // Invariants of the cache. All state stands under one lock, and these hold whenever it is free:
 //
-//  1. `residents_` has at most one entry a slot. Its identity may be older than the file's: then the
+//  1. `residents_` has at most one entry a slot. Its identity may be older than the file's: then
+//  the
 //     file changed and nobody has asked since, or the new file was bad.
-//  2. An entry is in exactly one place: in `residents_` (kResident), in `lingering_` (kLingering), or
-//     known to its leases and a pending release only (kDeparted). It goes resident -> departed ->
-//     released, and from there to lingering or nowhere; and back from lingering to resident.
-//  3. A departed entry is released exactly once: by whoever takes it out when no lease lives, else by
-//     the end of its last lease. An entry served uncached is born departed.
-//  4. A lease keeps `in_use` above zero, and then the entry is no victim. So is a pinned slot.
-//  5. `flights_` has a flight for a key from the first request until the load is done. A flight is
-//     run by one thread, the executor's: posted there, or claimed by a caller who is that thread.
-//     Such a caller must not wait for the posted job, which waits for him.
-//  6. The lock is never held while a model is loaded, released, reclaimed or destroyed, nor while a
-//     job is posted: each of these may want Python's GIL, whose holder may want this lock. Entries
-//     are therefore carried out of the lock in vectors declared before it.
+//  2. An entry is in exactly one place, and its state says in which: in `residents_`, in
+//     `releasing_`, in `lingering_` (lingering or reclaiming), or known to its handles only
+//     (departed). Each stay ends in exactly one Release(), begun by whoever takes the entry out
+//     when no handle lives, else by the end of its last handle.
+//  3. A handle keeps `in_use` above zero, and then the entry is no victim; nor is a pinned slot.
+//  Only
+//     who names a model can take it out all the same: Erase, a changed file, the cache turned off.
+//  4. `flights_` has the one flight of a key from the first request until its load is done. Whoever
+//     claims a queued flight must end it: the job posted for it, a caller on the executor's thread
+//     (who must not wait for the posted job, which waits for him), or Shutdown. A load becomes
+//     resident and is given to its waiters in one section of the lock.
+//  5. The lock is never held while a model is loaded, released, reclaimed or destroyed, nor while a
+//     job is posted or destroyed: each may want Python's GIL, whose holder may want this lock.
+//     Entries are therefore carried out of the lock in vectors declared before it.
+//  6. Only the executor's thread loads, releases and reclaims. If it will not come any more,
+//  waiters
+//     are told so, and models are leaked rather than released on another thread.
 //
-// Room is made before a load, on the executor, so that the memory is free when the load begins.
+// Room is made before a load, so that the memory is free when the load begins, and looked at once
+// more after it, because loaders guess. Models that linger count until their holder lets go.
 #include "cache/model_cache.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "cache/model_cache_impl.h"
 
 namespace hearth {
 namespace {
+
+std::string Describe(const CacheLimits& limits) {
+  if (!limits.enabled) return "keep_model_in_memory is off";
+  std::string text;
+  const auto add = [&text](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (limits.max_models) add("models: " + std::to_string(*limits.max_models));
+  if (limits.max_host_bytes) add("RAM: " + FormatBytes(*limits.max_host_bytes));
+  if (limits.max_device_bytes) add("VRAM: " + FormatBytes(*limits.max_device_bytes));
+  return text.empty() ? "no limit" : text;
+}
 
 [[noreturn]] void ThrowClosed() {
   throw CacheClosed("hearth's model cache was shut down; nothing is loaded any more");
@@ -53,6 +72,11 @@ void ModelCache::Impl::Tell(EventKind kind, const ModelKey& key, const TierBytes
   events_->Append(std::move(event));
 }
 
+EntryPtr ModelCache::Impl::FindSlot(const ModelKey& key) const {
+  const auto found = residents_.find(key);
+  return found == residents_.end() ? nullptr : found->second;
+}
+
 EntryPtr ModelCache::Impl::FindResident(const ModelKey& key) const {
   const auto found = residents_.find(key);
   if (found == residents_.end() || found->second->key.identity != key.identity) return nullptr;
@@ -60,8 +84,13 @@ EntryPtr ModelCache::Impl::FindResident(const ModelKey& key) const {
 }
 
 void ModelCache::Impl::Touch(Entry& entry, bool strong) {
-  entry.last_used = clock_->Now();
-  if (strong) ++entry.uses;
+  const TimePoint now = clock_->Now();
+  entry.last_used = now;
+  entry.last_use = ++last_use_;
+  if (!strong) return;
+  ++entry.uses;
+  entry.recent_uses = DecayedUses(entry.recent_uses, now - entry.counted_at) + 1;
+  entry.counted_at = now;
 }
 
 ModelHandle ModelCache::Impl::Lease(const EntryPtr& entry, bool was_hit) {
@@ -74,9 +103,11 @@ void ModelCache::Impl::EndLease(const EntryPtr& entry) {
   Entries to_release;
   {
     MutexLock lock(mutex_);
-    if (--entry->in_use == 0 && entry->state == EntryState::kDeparted) to_release = {entry};
+    if (--entry->in_use == 0 && entry->state == EntryState::kDeparted) {
+      StartRelease(entry, to_release);
+    }
   }
-  if (!to_release.empty()) Release(std::move(to_release));
+  Release(std::move(to_release));
 }
 
 ModelHandle ModelCache::Impl::Lookup(const ModelKey& key) {
@@ -91,7 +122,7 @@ ModelHandle ModelCache::Impl::Lookup(const ModelKey& key) {
   return Lease(found->second, true);
 }
 
-ModelHandle ModelCache::Impl::HitLocked(const LoadRequest& request) {
+ModelHandle ModelCache::Impl::Hit(const LoadRequest& request) {
   const EntryPtr entry = FindResident(request.key);
   if (!entry) return {};
   ++counters_.hits;
@@ -100,62 +131,26 @@ ModelHandle ModelCache::Impl::HitLocked(const LoadRequest& request) {
   return Lease(entry, true);
 }
 
-FlightPtr ModelCache::Impl::JoinFlight(const LoadRequest& request, bool& is_new) {
-  FlightPtr& flight = flights_[request.key];
-  is_new = flight == nullptr;
-  if (is_new) {
-    flight = std::make_shared<Flight>();
-    flight->request = request;
-    ++counters_.misses;
-  }
-  return flight;
-}
-
-bool ModelCache::Impl::ClaimFlight(const FlightPtr& flight) {
-  if (flight->stage != Flight::Stage::kQueued) return false;
-  flight->stage = Flight::Stage::kRunning;
-  return true;
-}
-
-void ModelCache::Impl::LaunchFlight(const FlightPtr& flight) {
-  const bool posted = executor_->Post([self = shared_from_this(), flight] {
-    bool mine = false;
-    {
-      MutexLock lock(self->mutex_);
-      mine = self->ClaimFlight(flight);
-    }
-    if (mine) self->RunFlight(flight);
-  });
-  if (posted) return;
-  FailFlight(flight, std::make_exception_ptr(CacheClosed(
-                         "hearth's model cache was shut down; nothing is loaded any more")));
-}
-
-void ModelCache::Impl::WaitUntilDone(const FlightPtr& flight) {
-  while (flight->stage != Flight::Stage::kDone) flight_done_.Wait(mutex_);
-}
-
-ModelHandle ModelCache::Impl::Land(const FlightPtr& flight) {
-  if (flight->error) std::rethrow_exception(flight->error);
-  // FinishFlight counted this waiter as a use already, so that nobody evicts what he waited for.
-  ModelHandle handle = Lease(flight->entry, false);
-  --flight->entry->in_use;
-  if (--flight->waiters == 0) flight->entry.reset();  // a ticket may outlive the model
-  return handle;
-}
-
 ModelHandle ModelCache::Impl::Acquire(const LoadRequest& request) {
-  FlightPtr flight;
-  bool is_new = false;
-  {
+  for (bool first = true;; first = false) {
+    FlightPtr flight;
+    bool is_new = false;
+    {
+      MutexLock lock(mutex_);
+      if (closed_) ThrowClosed();
+      if (ModelHandle hit = Hit(request)) return hit;
+      if (first) ++counters_.misses;
+      flight = JoinFlight(request, is_new);
+      ++flight->waiters;
+    }
+    if (is_new && !executor_->IsCurrent()) Launch(flight);
+    Await(flight);
     MutexLock lock(mutex_);
-    if (closed_) ThrowClosed();
-    if (ModelHandle hit = HitLocked(request)) return hit;
-    flight = JoinFlight(request, is_new);
-    ++flight->waiters;
+    // Refused because whoever asked first would rather have no model than an uncached one; we would
+    // not.
+    if (flight->refused && request.when_busy == WhenBusy::kServeUncached) continue;
+    return Land(flight);
   }
-  if (is_new && !executor_->IsCurrent()) LaunchFlight(flight);
-  return Wait(flight);
 }
 
 FlightPtr ModelCache::Impl::Prewarm(const LoadRequest& request) {
@@ -172,37 +167,15 @@ FlightPtr ModelCache::Impl::Prewarm(const LoadRequest& request) {
     }
     flight = JoinFlight(request, is_new);
   }
-  if (is_new) LaunchFlight(flight);
+  if (is_new) Launch(flight);
   return flight;
-}
-
-// REQUIRES: the caller is counted in flight->waiters.
-ModelHandle ModelCache::Impl::Wait(const FlightPtr& flight) {
-  const bool on_executor = executor_->IsCurrent();
-  bool mine = false;
-  {
-    MutexLock lock(mutex_);
-    if (on_executor) {
-      mine = ClaimFlight(flight);
-      if (!mine && flight->stage == Flight::Stage::kRunning) {
-        --flight->waiters;
-        throw Error("the loader of '" + flight->request.key.name +
-                    "' asked for the very model it is loading");
-      }
-    }
-  }
-  if (mine) RunFlight(flight);
-  MutexLock lock(mutex_);
-  WaitUntilDone(flight);
-  return Land(flight);
 }
 
 ModelHandle ModelCache::Impl::Redeem(const FlightPtr& flight) {
   {
     MutexLock lock(mutex_);
-    if (flight->stage == Flight::Stage::kDone && flight->error) {
-      std::rethrow_exception(flight->error);
-    }
+    const bool done = flight->stage == Flight::Stage::kDone;
+    if (done && flight->error) std::rethrow_exception(flight->error);
   }
   return Acquire(flight->request);  // joins the flight, or finds the model resident
 }
@@ -219,13 +192,20 @@ bool ModelCache::Impl::RecordUse(const ModelKey& key, bool strong) {
       Touch(*entry, strong);
       return true;
     }
-    bool lingers = false;
-    for (const EntryPtr& entry : lingering_) lingers = lingers || entry->key == key;
+    const bool lingers = std::any_of(lingering_.begin(), lingering_.end(),
+                                     [&key](const EntryPtr& entry) { return entry->key == key; });
     if (!lingers) return false;
-    if (!strong || closed_ || !limits_.enabled) return true;
   }
-  if (!executor_->IsCurrent()) return true;
-  if (const EntryPtr entry = ReclaimLingering(key, {})) Enforce(entry.get());
+  if (!strong || !executor_->IsCurrent()) return true;
+  const EntryPtr entry = TakeBack(key);
+  if (!entry) return true;
+  Entries to_release;
+  {
+    MutexLock lock(mutex_);
+    Reclaim(entry, {}, to_release);
+  }
+  Release(std::move(to_release));
+  FitLimits({nullptr, {}, entry});
   return true;
 }
 
@@ -235,9 +215,9 @@ void ModelCache::Impl::UpdateBytes(const ModelKey& key, const TierBytes& bytes) 
     entry->bytes = bytes;
     return;
   }
-  for (const EntryPtr& entry : lingering_) {
-    if (entry->key == key) entry->bytes = bytes;
-  }
+  const auto newest = std::find_if(lingering_.rbegin(), lingering_.rend(),
+                                   [&key](const EntryPtr& entry) { return entry->key == key; });
+  if (newest != lingering_.rend()) (*newest)->bytes = bytes;
 }
 
 void ModelCache::Impl::SetPinned(const ModelKey& key, bool pinned) {
@@ -250,19 +230,18 @@ void ModelCache::Impl::SetLimits(const CacheLimits& limits) {
   Entries to_release;
   {
     MutexLock lock(mutex_);
-    const bool turned_off = limits_.enabled && !limits.enabled;
     limits_ = limits;
-    Tell(EventKind::kLimitsChanged, {}, {}, {});
-    if (turned_off) {
-      Entries all;
-      for (const auto& [key, entry] : residents_) all.push_back(entry);
-      for (const EntryPtr& entry : all) {
-        to_release.push_back(Depart(entry, EventKind::kEvicted, "keep_model_in_memory is off"));
-      }
+    Tell(EventKind::kLimitsChanged, {}, {}, {Describe(limits), {}});
+    Entries dropped;
+    for (const auto& [key, entry] : residents_) {
+      if (!limits.enabled) dropped.push_back(entry);
+    }
+    for (const EntryPtr& entry : dropped) {
+      Depart(entry, EventKind::kErased, "keep_model_in_memory is off", to_release);
     }
   }
   Release(std::move(to_release));
-  Enforce(nullptr);
+  Enforce();
 }
 
 void ModelCache::Impl::SetPolicy(std::unique_ptr<EvictionPolicy> policy) {
@@ -273,87 +252,31 @@ void ModelCache::Impl::SetPolicy(std::unique_ptr<EvictionPolicy> policy) {
 
 void ModelCache::Impl::Shutdown(bool release) {
   std::vector<FlightPtr> queued;
-  Entries residents;
+  bool first = false;
   {
     MutexLock lock(mutex_);
-    closed_ = true;
+    first = !std::exchange(closed_, true);
     for (const auto& [key, flight] : flights_) {
       if (ClaimFlight(flight)) queued.push_back(flight);
     }
   }
-  for (const FlightPtr& flight : queued) {
-    FailFlight(flight, std::make_exception_ptr(CacheClosed(
-                           "hearth's model cache was shut down before this model was loaded")));
-  }
+  for (const FlightPtr& flight : queued) Cancel(flight);
+  Entries to_release;
   {
     MutexLock lock(mutex_);
-    // The executor's thread may be the one that loads, and cannot wait for itself.
-    while (release && !flights_.empty() && !executor_->IsCurrent()) flight_done_.Wait(mutex_);
-    for (const auto& [key, entry] : residents_) residents.push_back(entry);
+    while (SomebodyElseLoads()) flight_done_.Wait(mutex_);
+    if (!first) return;
     if (release) {
-      for (EntryPtr& entry : residents) entry = Depart(entry, EventKind::kErased, "shutdown");
+      Entries residents;
+      for (const auto& [key, entry] : residents_) residents.push_back(entry);
+      for (const EntryPtr& entry : residents) {
+        Depart(entry, EventKind::kErased, "shutdown", to_release);
+      }
+    } else {
+      new SlotMap(std::exchange(residents_, {}));  // leaked on purpose: the process ends
     }
   }
-  if (release) {
-    Release(std::move(residents));
-  } else if (!residents.empty()) {
-    new Entries(std::move(residents));  // leaked on purpose: the process ends
-  }
+  Release(std::move(to_release));
 }
-
-// --- the public face ---------------------------------------------------------------------------
-
-void ModelHandle::LeaseDeleter::operator()(Lease* lease) const noexcept { delete lease; }
-Resident& ModelHandle::operator*() const noexcept { return *lease_->entry().resident; }
-Resident* ModelHandle::operator->() const noexcept { return lease_->entry().resident.get(); }
-const ModelKey& ModelHandle::key() const noexcept { return lease_->entry().key; }
-bool ModelHandle::cached() const noexcept { return lease_->entry().cached; }
-bool ModelHandle::was_hit() const noexcept { return lease_->was_hit(); }
-
-bool LoadTicket::IsReady() const noexcept { return state_->cache()->IsDone(state_->flight()); }
-ModelHandle LoadTicket::Wait() const { return state_->cache()->Redeem(state_->flight()); }
-
-ModelCache::ModelCache(Parts parts) : impl_(std::make_shared<Impl>(std::move(parts))) {}
-ModelCache::~ModelCache() { impl_->Shutdown(true); }
-ModelHandle ModelCache::Lookup(const ModelKey& key) { return impl_->Lookup(key); }
-ModelHandle ModelCache::Acquire(const LoadRequest& request) { return impl_->Acquire(request); }
-LoadTicket ModelCache::Prewarm(const LoadRequest& request) {
-  return LoadTicket(std::make_shared<LoadTicket::State>(impl_, impl_->Prewarm(request)));
-}
-bool ModelCache::RecordUse(const ModelKey& key, bool strong) {
-  return impl_->RecordUse(key, strong);
-}
-void ModelCache::UpdateBytes(const ModelKey& key, const TierBytes& bytes) {
-  impl_->UpdateBytes(key, bytes);
-}
-void ModelCache::Pin(const ModelKey& key) { impl_->SetPinned(key, true); }
-void ModelCache::Unpin(const ModelKey& key) { impl_->SetPinned(key, false); }
-bool ModelCache::Erase(const ModelKey& key, const std::string& reason) {
-  return impl_->EraseWhere([&](const ModelKey& other) { return other == key; }, reason) > 0;
-}
-std::size_t ModelCache::EraseByName(const std::string& name, const std::string& reason) {
-  return impl_->EraseWhere([&](const ModelKey& other) { return other.name == name; }, reason);
-}
-TierBytes ModelCache::Trim(std::uint64_t host_bytes, std::uint64_t device_bytes,
-                           const std::string& reason) {
-  return impl_->Trim({0, host_bytes, device_bytes}, reason);
-}
-void ModelCache::Enforce() { impl_->Enforce(nullptr); }
-std::optional<double> ModelCache::SecondsToNextExpiry() const {
-  return impl_->SecondsToNextExpiry();
-}
-void ModelCache::LingeringGone(const ModelKey& key) { impl_->LingeringGone(key); }
-std::size_t ModelCache::FreeLingering(const std::optional<ModelKey>& key) {
-  return impl_->FreeLingering(key);
-}
-void ModelCache::SetLimits(const CacheLimits& limits) { impl_->SetLimits(limits); }
-void ModelCache::SetPolicy(std::unique_ptr<EvictionPolicy> policy) {
-  impl_->SetPolicy(std::move(policy));
-}
-CacheLimits ModelCache::limits() const { return impl_->limits(); }
-CacheStats ModelCache::Stats() const { return impl_->Stats(); }
-std::vector<ResidentView> ModelCache::Residents() const { return impl_->Residents(); }
-EventRing& ModelCache::events() const { return impl_->events(); }
-void ModelCache::Shutdown(bool release) { impl_->Shutdown(release); }
 
 }  // namespace hearth

@@ -22,12 +22,12 @@ namespace hearth {
 
 // What may stay. `nullopt` is "no limit of this sort".
 struct CacheLimits {
-  bool enabled = true;                            // false: everything is served uncached
-  std::optional<std::size_t> max_models;          // checkpoints and diffusion models together
-  std::optional<std::uint64_t> max_host_bytes;    // residents and lingering together
+  bool enabled = true;                          // false: everything is served uncached
+  std::optional<std::size_t> max_models;        // checkpoints and diffusion models together
+  std::optional<std::uint64_t> max_host_bytes;  // residents and lingering together
   std::optional<std::uint64_t> max_device_bytes;
-  std::uint64_t min_free_host_bytes = 0;          // evict before a load would leave less than this
-  std::optional<double> idle_seconds;             // evict what was not used for so long
+  std::uint64_t min_free_host_bytes = 0;  // evict before a load would leave less than this
+  std::optional<double> idle_seconds;     // evict what was not used for so long
 };
 
 enum class WhenBusy { kServeUncached, kThrow };
@@ -40,8 +40,8 @@ struct LoadRequest {
   WhenBusy when_busy = WhenBusy::kServeUncached;
 };
 
-// Keeps one model alive and out of eviction's reach. Move-only; empty after a miss or a move. May be
-// destroyed on any thread and may outlive the cache.
+// Keeps one model alive and out of eviction's reach. Move-only; empty after a miss or a move. May
+// be destroyed on any thread and may outlive the cache.
 class ModelHandle {
  public:
   ModelHandle() = default;
@@ -96,10 +96,10 @@ struct CacheStats {
 
 // Keeps loaded models so that a second request pays no load.
 //
-// Thread-safe. Loads and releases run on the given Executor, at most one load per key at a time, and
-// never under the cache's lock; nor is the lock held across a free or a log call. A failed load is
-// not cached. A key whose slot is resident with another identity is a changed file: the new model is
-// loaded first and the old one dropped only then, so a bad file costs nothing.
+// Thread-safe. Loads and releases run on the given Executor, at most one load per key at a time,
+// and never under the cache's lock; nor is the lock held across a free or a log call. A failed load
+// is not cached. A key whose slot is resident with another identity is a changed file: the new
+// model is loaded first and the old one dropped only then, so a bad file costs nothing.
 class ModelCache {
  public:
   struct Parts {

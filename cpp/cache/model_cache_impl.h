@@ -8,8 +8,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -18,21 +20,31 @@
 
 namespace hearth {
 
-// One load under way. Guarded by the cache's lock.
+// One load under way. `request` never changes; all else is guarded by the cache's lock.
 struct Flight {
   enum class Stage { kQueued, kRunning, kDone };
   LoadRequest request;
   Stage stage = Stage::kQueued;
+  std::thread::id runner;    // once it is running
   std::size_t waiters = 0;   // each gets a lease when the load is done
-  EntryPtr entry;            // when done and well
-  std::exception_ptr error;  // when done and not
+  EntryPtr entry;            // when done, well, and waited for
+  std::exception_ptr error;  // when done and not well
+  bool refused = false;      // the error is CacheBusy: there was no room, and nothing was loaded
 };
 using FlightPtr = std::shared_ptr<Flight>;
 
-// What was decided before a load.
+// Whether the limits have room for a model, and why not.
 struct Room {
   bool cacheable = true;
-  std::string refusal;  // why not, for people
+  bool busy = false;    // a limit stands against it, not just the setting that turns the cache off
+  std::string refusal;  // for people
+};
+
+// Whom room is made for. Without a key nobody joins, and the limits are applied to who is there.
+struct Guest {
+  const ModelKey* key = nullptr;
+  TierBytes bytes;
+  EntryPtr keep;  // must not go, besides those who never must
 };
 
 class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
@@ -43,7 +55,6 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   ModelHandle Lookup(const ModelKey& key);
   ModelHandle Acquire(const LoadRequest& request);
   FlightPtr Prewarm(const LoadRequest& request);
-  ModelHandle Wait(const FlightPtr& flight);
   ModelHandle Redeem(const FlightPtr& flight);
   bool IsDone(const FlightPtr& flight) const;
   void EndLease(const EntryPtr& entry);
@@ -54,18 +65,16 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   void SetPolicy(std::unique_ptr<EvictionPolicy> policy);
   void Shutdown(bool release);
 
-  // --- loading (loading.cc)
-  void RunFlight(const FlightPtr& flight);
-
   // --- room (room.cc)
-  Room MakeRoom(const LoadRequest& request);
-  void Enforce(const Entry* keep);
+  void Enforce();
   TierBytes Trim(const Need& need, const std::string& reason);
   std::optional<double> SecondsToNextExpiry() const;
 
   // --- departures (departures.cc)
   std::size_t EraseWhere(const std::function<bool(const ModelKey&)>& matches,
                          const std::string& reason);
+
+  // --- lingering (lingering.cc)
   void LingeringGone(const ModelKey& key);
   std::size_t FreeLingering(const std::optional<ModelKey>& key);
 
@@ -76,60 +85,96 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   EventRing& events() const { return *events_; }
 
  private:
-  using Entries = std::vector<EntryPtr>;
-  using SlotMap = std::unordered_map<ModelKey, EntryPtr, SlotHash, SlotEqual>;
-
-  // What an event is about, beyond its kind and entry.
+  class PostedFlight;   // flights.cc
+  class PostedRelease;  // departures.cc
+  enum class Step { kDone, kRelease, kAskLingering };
+  struct Tried {
+    bool evicted = false;
+    bool asked_lingering = false;
+  };
+  // What an event is about, beyond its kind and model.
   struct Note {
     std::string reason;
     Asker asker;
     double ms = 0;
   };
-  void Tell(EventKind kind, const ModelKey& key, const TierBytes& bytes, Note note) const;
+  struct Loaded {
+    EntryPtr entry;
+    Note opened;
+    Room room;
+  };
+  using Entries = std::vector<EntryPtr>;
+  using SlotMap = std::unordered_map<ModelKey, EntryPtr, SlotHash, SlotEqual>;
 
-  // The resident of exactly that key, identity included, or null.
-  EntryPtr FindResident(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
-  void Touch(Entry& entry, bool strong) HEARTH_REQUIRES(mutex_);
-  ModelHandle Lease(const EntryPtr& entry, bool was_hit) HEARTH_REQUIRES(mutex_);
-  ModelHandle HitLocked(const LoadRequest& request) HEARTH_REQUIRES(mutex_);
+  // --- flights (flights.cc): from the first request of a key until its load is done
   FlightPtr JoinFlight(const LoadRequest& request, bool& is_new) HEARTH_REQUIRES(mutex_);
   bool ClaimFlight(const FlightPtr& flight) HEARTH_REQUIRES(mutex_);
-  // Posts the flight, or fails it when nobody will ever run it.
-  void LaunchFlight(const FlightPtr& flight);
-  void WaitUntilDone(const FlightPtr& flight) HEARTH_REQUIRES(mutex_);
+  bool SomebodyElseLoads() const HEARTH_REQUIRES(mutex_);
+  void Launch(const FlightPtr& flight) HEARTH_EXCLUDES(mutex_);
+  // REQUIRES: the caller is counted in flight->waiters.
+  void Await(const FlightPtr& flight) HEARTH_EXCLUDES(mutex_);
   ModelHandle Land(const FlightPtr& flight) HEARTH_REQUIRES(mutex_);
+  void GiveToWaiters(const FlightPtr& flight, const EntryPtr& entry, Entries& to_release)
+      HEARTH_REQUIRES(mutex_);
+  void Finish(const FlightPtr& flight) HEARTH_REQUIRES(mutex_);
+  void Fail(const FlightPtr& flight, const std::exception_ptr& error) HEARTH_EXCLUDES(mutex_);
+  void Cancel(const FlightPtr& flight) HEARTH_EXCLUDES(mutex_);
 
-  EntryPtr Load(const LoadRequest& request, const Room& room);
-  Entries Admit(const EntryPtr& entry, const LoadRequest& request) HEARTH_REQUIRES(mutex_);
-  void FinishFlight(const FlightPtr& flight, EntryPtr entry, std::exception_ptr error);
-  void FailFlight(const FlightPtr& flight, std::exception_ptr error);
-  EntryPtr ReclaimLingering(const ModelKey& key, const Asker& asker);
+  // --- loading (loading.cc): what a flight does, on the executor's thread
+  void RunFlight(const FlightPtr& flight) HEARTH_EXCLUDES(mutex_);
+  EntryPtr RunGuarded(const FlightPtr& flight) HEARTH_EXCLUDES(mutex_);
+  EntryPtr FindOrReclaim(const FlightPtr& flight) HEARTH_EXCLUDES(mutex_);
+  bool Refuse(const FlightPtr& flight, const Room& room) HEARTH_EXCLUDES(mutex_);
+  Loaded Load(const LoadRequest& request) HEARTH_EXCLUDES(mutex_);
+  void Admit(Loaded& loaded, Entries& to_release) HEARTH_REQUIRES(mutex_);
+  void Reclaim(const EntryPtr& entry, const Asker& asker, Entries& to_release)
+      HEARTH_REQUIRES(mutex_);
+  void Place(const EntryPtr& entry, Entries& to_release) HEARTH_REQUIRES(mutex_);
 
+  // --- room (room.cc)
   TierBytes SumResident(const Entry* except) const HEARTH_REQUIRES(mutex_);
   TierBytes SumLingering() const HEARTH_REQUIRES(mutex_);
   std::size_t CountModels(const Entry* except) const HEARTH_REQUIRES(mutex_);
-  Need HardNeed(const ModelKey* incoming, const TierBytes& expected, const Entry* except) const
+  bool CanGo(const Entry& entry) const HEARTH_REQUIRES(mutex_);
+  Need LimitsNeed(const Guest& guest) const HEARTH_REQUIRES(mutex_);
+  bool LingeringHelps(const Guest& guest, const Need& need) const HEARTH_REQUIRES(mutex_);
+  Entries Choose(const Guest& guest, const Need& need, bool partial) const HEARTH_REQUIRES(mutex_);
+  void Evict(const Entries& victims, const std::string& reason, Entries& to_release)
       HEARTH_REQUIRES(mutex_);
-  std::string LimitReason(const Need& need) const HEARTH_REQUIRES(mutex_);
-  std::string WhoIsInTheWay(const Need& need) const HEARTH_REQUIRES(mutex_);
-  // Departs the victims the policy names; nobody when `partial` is false and they do not suffice.
-  Entries EvictFor(const Need& need, const std::string& reason, bool partial, const Entry* keep)
+  void EvictExpired(Entries& to_release) HEARTH_REQUIRES(mutex_);
+  Room FitLimits(const Guest& guest) HEARTH_EXCLUDES(mutex_);
+  Step NextStep(const Guest& guest, const Tried& tried, Entries& to_release, Room& room)
       HEARTH_REQUIRES(mutex_);
-  std::uint64_t RamShortage(std::uint64_t wanted) const;
-  void EaseRamShortage(std::uint64_t wanted, const std::string& reason, const Entry* keep);
-  bool LingeringIsInTheWay(const ModelKey* incoming, const TierBytes& expected) const;
-  Room Decide(const LoadRequest& request, Entries& victims) HEARTH_REQUIRES(mutex_);
-  Entries EvictExpired(const Entry* keep) HEARTH_REQUIRES(mutex_);
+  std::uint64_t RamShortage(std::uint64_t wanted) const HEARTH_EXCLUDES(mutex_);
+  void EaseRamShortage(const Guest& guest, const std::string& reason) HEARTH_EXCLUDES(mutex_);
 
-  // Takes the entry out of the table. What it returns must go to Release, outside the lock.
-  EntryPtr Depart(const EntryPtr& entry, EventKind kind, const std::string& reason)
+  // --- words for people (room_words.cc)
+  std::string LimitReason(const Need& need) const HEARTH_REQUIRES(mutex_);
+  std::string Refusal(const Guest& guest, const Need& need) const HEARTH_REQUIRES(mutex_);
+
+  // --- departures (departures.cc)
+  void Leave(const EntryPtr& entry, Entries& to_release) HEARTH_REQUIRES(mutex_);
+  void Depart(const EntryPtr& entry, EventKind kind, const std::string& reason, Entries& to_release)
       HEARTH_REQUIRES(mutex_);
+  void StartRelease(const EntryPtr& entry, Entries& to_release) HEARTH_REQUIRES(mutex_);
   void RememberDeparture(const ModelKey& key, std::string reason) HEARTH_REQUIRES(mutex_);
   std::string WhyAbsent(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
-  // Gives their memory back, on the executor. Empty pointers are passed over.
+  // Gives the memory back, on the executor. What StartRelease() collected must come here.
   void Release(Entries entries) HEARTH_EXCLUDES(mutex_);
   void ReleaseNow(const EntryPtr& entry) HEARTH_EXCLUDES(mutex_);
-  std::size_t FreeLingeringNow(const std::optional<ModelKey>& key);
+
+  // --- lingering (lingering.cc)
+  void StartLingering(const EntryPtr& entry, const TierBytes& left) HEARTH_REQUIRES(mutex_);
+  EntryPtr TakeBack(const ModelKey& key) HEARTH_EXCLUDES(mutex_);
+  std::size_t FreeLingeringNow(const std::optional<ModelKey>& key) HEARTH_EXCLUDES(mutex_);
+
+  // The resident of that slot, or null; and the one of exactly that key, identity included.
+  EntryPtr FindSlot(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
+  EntryPtr FindResident(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
+  void Touch(Entry& entry, bool strong) HEARTH_REQUIRES(mutex_);
+  ModelHandle Lease(const EntryPtr& entry, bool was_hit) HEARTH_REQUIRES(mutex_);
+  ModelHandle Hit(const LoadRequest& request) HEARTH_REQUIRES(mutex_);
+  void Tell(EventKind kind, const ModelKey& key, const TierBytes& bytes, Note note) const;
 
   const std::shared_ptr<Executor> executor_;
   const std::shared_ptr<const Clock> clock_;
@@ -141,12 +186,15 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   CacheLimits limits_ HEARTH_GUARDED_BY(mutex_);
   std::shared_ptr<const EvictionPolicy> policy_ HEARTH_GUARDED_BY(mutex_);
   SlotMap residents_ HEARTH_GUARDED_BY(mutex_);
+  std::list<EntryPtr> releasing_ HEARTH_GUARDED_BY(mutex_);
   std::list<EntryPtr> lingering_ HEARTH_GUARDED_BY(mutex_);  // oldest first
   std::unordered_map<ModelKey, FlightPtr, ModelKeyHash> flights_ HEARTH_GUARDED_BY(mutex_);
   std::unordered_set<ModelKey, SlotHash, SlotEqual> pinned_ HEARTH_GUARDED_BY(mutex_);
   std::unordered_map<ModelKey, std::string, SlotHash, SlotEqual> departures_
       HEARTH_GUARDED_BY(mutex_);
   CacheStats counters_ HEARTH_GUARDED_BY(mutex_);  // only what is counted, not what is summed up
+  std::uint64_t last_id_ HEARTH_GUARDED_BY(mutex_) = 0;
+  std::uint64_t last_use_ HEARTH_GUARDED_BY(mutex_) = 0;
   bool closed_ HEARTH_GUARDED_BY(mutex_) = false;
 };
 

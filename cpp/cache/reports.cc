@@ -28,12 +28,13 @@ std::vector<ResidentView> ModelCache::Impl::Residents() const {
   const auto add = [&](const Entry& entry) {
     views.push_back({entry.key, entry.bytes, Seconds(now - entry.last_used).count(),
                      Seconds(now - entry.since).count(), entry.uses, entry.in_use,
-                     pinned_.contains(entry.key), entry.state == EntryState::kLingering});
+                     pinned_.contains(entry.key), entry.state != EntryState::kResident});
   };
-  for (const auto& [key, entry] : residents_) add(*entry);
-  std::sort(views.begin(), views.end(), [](const ResidentView& a, const ResidentView& b) {
-    return a.resident_seconds > b.resident_seconds;
-  });
+  std::vector<const Entry*> residents;
+  for (const auto& [key, entry] : residents_) residents.push_back(entry.get());
+  std::sort(residents.begin(), residents.end(),
+            [](const Entry* a, const Entry* b) { return a->id < b->id; });
+  for (const Entry* entry : residents) add(*entry);
   for (const EntryPtr& entry : lingering_) add(*entry);
   return views;
 }

@@ -42,186 +42,187 @@ std::size_t ModelCache::Impl::CountModels(const Entry* except) const {
       }));
 }
 
-// What the limits ask to become free, for `incoming` to join if there is one.
-Need ModelCache::Impl::HardNeed(const ModelKey* incoming, const TierBytes& expected,
-                                const Entry* except) const {
-  const TierBytes resident = SumResident(except);
+bool ModelCache::Impl::CanGo(const Entry& entry) const {
+  return entry.in_use == 0 && !pinned_.contains(entry.key);
+}
+
+// What the limits ask to become free. A guest is not asked to mend a limit it does not touch: a
+// text encoder is let in while the count of models is exceeded.
+Need ModelCache::Impl::LimitsNeed(const Guest& guest) const {
+  const bool anybody = guest.key == nullptr;
+  // Its file changed: that one goes when the guest has come, and its place is the guest's.
+  const EntryPtr replaced = anybody ? nullptr : FindSlot(*guest.key);
+  const TierBytes used = SumResident(replaced.get()) + SumLingering() + guest.bytes;
   Need need;
-  if (limits_.max_models) {
-    const std::size_t joining = incoming != nullptr && CountsAsModel(incoming->kind) ? 1 : 0;
-    // A text encoder that joins is not asked to mend a count it does not change.
-    if (incoming == nullptr || joining > 0) {
-      need.models = Excess(CountModels(except) + joining, *limits_.max_models);
-    }
+  if (limits_.max_models && (anybody || CountsAsModel(guest.key->kind))) {
+    const std::size_t joining = anybody ? 0 : 1;
+    need.models = Excess(CountModels(replaced.get()) + joining, *limits_.max_models);
   }
-  if (limits_.max_host_bytes) {
-    need.host_bytes = Excess(resident.host() + SumLingering().host() + expected.host(),
-                             *limits_.max_host_bytes);
+  if (limits_.max_host_bytes && (anybody || guest.bytes.host() > 0)) {
+    need.host_bytes = Excess(used.host(), *limits_.max_host_bytes);
   }
-  if (limits_.max_device_bytes) {
-    need.device_bytes = Excess(resident.device + SumLingering().device + expected.device,
-                               *limits_.max_device_bytes);
+  if (limits_.max_device_bytes && (anybody || guest.bytes.device > 0)) {
+    need.device_bytes = Excess(used.device, *limits_.max_device_bytes);
   }
   return need;
 }
 
-std::string ModelCache::Impl::LimitReason(const Need& need) const {
-  if (need.models > 0 && limits_.max_models) {
-    return "limit of " + std::to_string(*limits_.max_models) + " models";
-  }
-  if (need.host_bytes > 0 && limits_.max_host_bytes) {
-    return "RAM budget of " + FormatBytes(*limits_.max_host_bytes);
-  }
-  if (need.device_bytes > 0 && limits_.max_device_bytes) {
-    return "VRAM budget of " + FormatBytes(*limits_.max_device_bytes);
-  }
-  return "limits";
-}
-
-std::string ModelCache::Impl::WhoIsInTheWay(const Need& need) const {
-  std::string names;
-  for (const auto& [key, entry] : residents_) {
-    const bool stays = entry->in_use > 0 || pinned_.contains(key);
-    if (!stays || (need.models > 0 && !CountsAsModel(key.kind))) continue;
-    names += (names.empty() ? "" : ", ") + key.name + (entry->in_use > 0 ? " (in use)" : " (pinned)");
-  }
-  return names.empty() ? "it is larger than the limit itself" : "nobody can go: " + names;
-}
-
-ModelCache::Impl::Entries ModelCache::Impl::EvictFor(const Need& need, const std::string& reason,
-                                                     bool partial, const Entry* keep) {
-  std::vector<EntryPtr> entries;
+// The policy's victims; nobody when `partial` is false and they do not suffice.
+ModelCache::Impl::Entries ModelCache::Impl::Choose(const Guest& guest, const Need& need,
+                                                   bool partial) const {
+  Entries entries;
+  entries.reserve(residents_.size());
+  for (const auto& [key, entry] : residents_) entries.push_back(entry);
+  // In the order of use: a policy takes the first among equals.
+  std::sort(entries.begin(), entries.end(),
+            [](const EntryPtr& a, const EntryPtr& b) { return a->last_use < b->last_use; });
+  const EntryPtr replaced = guest.key == nullptr ? nullptr : FindSlot(*guest.key);
+  const TimePoint now = clock_->Now();
   std::vector<EntryView> views;
-  for (const auto& [key, entry] : residents_) {
-    const bool evictable =
-        entry->in_use == 0 && entry.get() != keep && !pinned_.contains(key);
-    entries.push_back(entry);
-    views.push_back({entry->bytes, entry->last_used, entry->uses, CountsAsModel(key.kind),
-                     evictable});
+  views.reserve(entries.size());
+  for (const EntryPtr& entry : entries) {
+    views.push_back({entry->bytes, entry->last_used,
+                     DecayedUses(entry->recent_uses, now - entry->counted_at),
+                     CountsAsModel(entry->key.kind),
+                     CanGo(*entry) && entry != guest.keep && entry != replaced});
   }
   Entries victims;
-  for (const std::size_t index : policy_->ChooseVictims(views, need, clock_->Now(), partial)) {
-    victims.push_back(Depart(entries[index], EventKind::kEvicted, reason));
+  for (const std::size_t index : policy_->ChooseVictims(views, need, now, partial)) {
+    victims.push_back(entries[index]);
   }
   return victims;
 }
 
-// True when models that left the cache, but that workflows still hold, keep the request from fitting.
-bool ModelCache::Impl::LingeringIsInTheWay(const ModelKey* incoming, const TierBytes& expected) const {
-  MutexLock lock(mutex_);
-  const auto old = incoming == nullptr ? residents_.end() : residents_.find(*incoming);
-  const Entry* replaced = old == residents_.end() ? nullptr : old->second.get();
-  const Need need = HardNeed(incoming, expected, replaced);
-  const TierBytes lingering = SumLingering();
-  return (need.host_bytes > 0 && lingering.host() > 0) ||
-         (need.device_bytes > 0 && lingering.device > 0);
-}
-
-Room ModelCache::Impl::Decide(const LoadRequest& request, Entries& victims) {
-  if (!limits_.enabled) return {false, "keep_model_in_memory is off"};
-  const auto old = residents_.find(request.key);  // its file changed: it goes when this one came
-  const Entry* replaced = old == residents_.end() ? nullptr : old->second.get();
-  const Need need = HardNeed(&request.key, request.expected, replaced);
-  if (need.IsZero()) return {};
-  victims = EvictFor(need, LimitReason(need), false, replaced);
-  if (!victims.empty()) return {};
-  ++counters_.busy;
-  return {false, LimitReason(need) + "; " + WhoIsInTheWay(need)};
-}
-
-Room ModelCache::Impl::MakeRoom(const LoadRequest& request) {
-  if (LingeringIsInTheWay(&request.key, request.expected)) FreeLingering(std::nullopt);
-  Entries victims;
-  Room room;
-  {
-    MutexLock lock(mutex_);
-    room = Decide(request, victims);
+void ModelCache::Impl::Evict(const Entries& victims, const std::string& reason,
+                             Entries& to_release) {
+  for (const EntryPtr& victim : victims) {
+    Depart(victim, EventKind::kEvicted, reason, to_release);
   }
-  Release(std::move(victims));
-  if (!room.cacheable) return room;
-  // Some of the victims may linger; only now are they known to.
-  if (LingeringIsInTheWay(&request.key, request.expected)) FreeLingering(std::nullopt);
-  EaseRamShortage(request.expected.host(),
-                  FormatBytes(request.expected.host()) + " of RAM needed for " + request.key.name,
-                  nullptr);
-  return room;
 }
 
-// Bytes by which free RAM would fall short of `wanted` and what must stay free.
+// Whether room can be made if every lingering model lets go; if not, nobody is asked to.
+bool ModelCache::Impl::LingeringHelps(const Guest& guest, const Need& need) const {
+  const TierBytes lingering = SumLingering();
+  const Need rest{need.models, Excess(need.host_bytes, lingering.host()),
+                  Excess(need.device_bytes, lingering.device)};
+  if (rest.host_bytes == need.host_bytes && rest.device_bytes == need.device_bytes) return false;
+  return guest.key == nullptr || rest.IsZero() || !Choose(guest, rest, false).empty();
+}
+
+// Evict, ask the lingering, or be done with it; `room` says how it ended.
+ModelCache::Impl::Step ModelCache::Impl::NextStep(const Guest& guest, const Tried& tried,
+                                                  Entries& to_release, Room& room) {
+  room = {};
+  if (!limits_.enabled) {
+    room = {false, false, "keep_model_in_memory is off"};
+    return Step::kDone;
+  }
+  const Need need = LimitsNeed(guest);
+  if (need.IsZero()) return Step::kDone;
+  const bool ask = !tried.asked_lingering && LingeringHelps(guest, need);
+  // Victims that linger gave nothing yet; rather than evict more, ask those who hold them.
+  if (ask && tried.evicted) return Step::kAskLingering;
+  Entries victims = Choose(guest, need, false);
+  if (victims.empty() && ask) return Step::kAskLingering;
+  if (victims.empty() && guest.key == nullptr) victims = Choose(guest, need, true);
+  if (!victims.empty()) {
+    Evict(victims, LimitReason(need), to_release);
+    return Step::kRelease;
+  }
+  if (guest.key != nullptr) {
+    ++counters_.busy;
+    room = {false, true, Refusal(guest, need)};
+  }
+  return Step::kDone;
+}
+
+// Each round evicts somebody or asks the lingering for the only time since, so it ends.
+Room ModelCache::Impl::FitLimits(const Guest& guest) {
+  const bool may_ask = executor_->IsCurrent();
+  Tried tried;
+  Room room;
+  while (true) {
+    Step step = Step::kDone;
+    Entries to_release;
+    tried.asked_lingering = tried.asked_lingering || !may_ask;
+    {
+      MutexLock lock(mutex_);
+      step = NextStep(guest, tried, to_release, room);
+    }
+    if (step == Step::kDone) return room;
+    if (step == Step::kRelease) {
+      Release(std::move(to_release));
+      tried = {true, false};
+    } else {
+      FreeLingeringNow(std::nullopt);
+      tried.asked_lingering = true;
+    }
+  }
+}
+
+// Bytes by which free RAM falls short of `wanted` and of what must stay free.
 std::uint64_t ModelCache::Impl::RamShortage(std::uint64_t wanted) const {
   if (!probe_) return 0;
   const HostMemory memory = probe_->Read();
   if (memory.total == 0) return 0;
-  std::uint64_t keep_free = 0;
-  {
-    MutexLock lock(mutex_);
-    keep_free = limits_.min_free_host_bytes;
-  }
-  const std::uint64_t needed = CheckedAdd(wanted, keep_free).value_or(memory.total);
-  return Excess(needed, memory.available);
+  MutexLock lock(mutex_);
+  // What is being released is as good as free: nobody else has to go for it.
+  TierBytes releasing;
+  for (const EntryPtr& entry : releasing_) releasing = releasing + entry->bytes;
+  const std::uint64_t needed =
+      CheckedAdd(wanted, limits_.min_free_host_bytes).value_or(memory.total);
+  return Excess(needed, memory.available + releasing.host());
 }
 
 // Free RAM is no limit of ours to refuse by: what can go goes, and the load is made all the same.
-void ModelCache::Impl::EaseRamShortage(std::uint64_t wanted, const std::string& reason,
-                                       const Entry* keep) {
-  if (RamShortage(wanted) == 0) return;
-  FreeLingering(std::nullopt);
-  const std::uint64_t shortage = RamShortage(wanted);
+void ModelCache::Impl::EaseRamShortage(const Guest& guest, const std::string& reason) {
+  const std::uint64_t shortage = RamShortage(guest.bytes.host());
   if (shortage == 0) return;
-  Entries victims;
+  Entries to_release;
   {
     MutexLock lock(mutex_);
-    victims = EvictFor({0, shortage, 0}, reason, true, keep);
+    Evict(Choose(guest, {0, shortage, 0}, true), reason, to_release);
   }
-  if (victims.empty()) return;
-  Release(std::move(victims));
-  if (RamShortage(wanted) > 0) FreeLingering(std::nullopt);
+  Release(std::move(to_release));
+  if (executor_->IsCurrent() && RamShortage(guest.bytes.host()) > 0) {
+    FreeLingeringNow(std::nullopt);
+  }
 }
 
-ModelCache::Impl::Entries ModelCache::Impl::EvictExpired(const Entry* keep) {
-  if (!limits_.idle_seconds) return {};
+void ModelCache::Impl::EvictExpired(Entries& to_release) {
+  if (!limits_.idle_seconds) return;
   const TimePoint now = clock_->Now();
   Entries expired;
   for (const auto& [key, entry] : residents_) {
     const bool idle = Seconds(now - entry->last_used).count() >= *limits_.idle_seconds;
-    if (idle && entry->in_use == 0 && entry.get() != keep && !pinned_.contains(key)) {
-      expired.push_back(entry);
-    }
+    if (idle && CanGo(*entry)) expired.push_back(entry);
   }
-  const std::string reason = "idle for " + Number(*limits_.idle_seconds) + " s";
-  for (EntryPtr& entry : expired) entry = Depart(entry, EventKind::kEvicted, reason);
-  return expired;
+  Evict(expired, "idle for " + Number(*limits_.idle_seconds) + " s", to_release);
 }
 
-void ModelCache::Impl::Enforce(const Entry* keep) {
-  if (LingeringIsInTheWay(nullptr, {})) FreeLingering(std::nullopt);
-  Entries victims;
+void ModelCache::Impl::Enforce() {
+  Entries to_release;
   std::uint64_t keep_free = 0;
   {
     MutexLock lock(mutex_);
     if (closed_) return;
-    victims = EvictExpired(keep);
-    const Need need = HardNeed(nullptr, {}, nullptr);
-    if (!need.IsZero()) {
-      for (EntryPtr& victim : EvictFor(need, LimitReason(need), true, keep)) {
-        victims.push_back(std::move(victim));
-      }
-    }
+    EvictExpired(to_release);
     keep_free = limits_.min_free_host_bytes;
   }
-  Release(std::move(victims));
-  EaseRamShortage(0, "free RAM fell below " + FormatBytes(keep_free), keep);
+  Release(std::move(to_release));
+  FitLimits({});
+  EaseRamShortage({}, "free RAM fell below " + FormatBytes(keep_free));
 }
 
 TierBytes ModelCache::Impl::Trim(const Need& need, const std::string& reason) {
-  Entries victims;
+  Entries to_release;
   TierBytes given_up;
   {
     MutexLock lock(mutex_);
-    victims = EvictFor(need, reason, true, nullptr);
-    for (const EntryPtr& victim : victims) given_up = given_up + victim->bytes;
+    Evict(Choose({}, need, true), reason, to_release);
+    for (const EntryPtr& victim : to_release) given_up = given_up + victim->bytes;
   }
-  Release(std::move(victims));
+  Release(std::move(to_release));
   return given_up;
 }
 
@@ -231,7 +232,7 @@ std::optional<double> ModelCache::Impl::SecondsToNextExpiry() const {
   const TimePoint now = clock_->Now();
   std::optional<double> soonest;
   for (const auto& [key, entry] : residents_) {
-    if (entry->in_use > 0 || pinned_.contains(key)) continue;
+    if (!CanGo(*entry)) continue;
     const double left = *limits_.idle_seconds - Seconds(now - entry->last_used).count();
     soonest = std::max(0.0, std::min(soonest.value_or(left), left));
   }

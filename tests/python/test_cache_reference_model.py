@@ -67,6 +67,11 @@ class Reference:
             need_bytes -= self.entries[name].size
         if need_models > 0 or need_bytes > 0:
             return False
+        for name in reversed(victims.copy()):  # a later, larger one may have made it needless
+            if need_models + 1 <= 0 and need_bytes + self.entries[name].size <= 0:
+                victims.remove(name)
+                need_models += 1
+                need_bytes += self.entries[name].size
         for name in victims:
             self.evict(name)
         return True

@@ -6,22 +6,12 @@
 #include <thread>
 #include <vector>
 
-#include "fakes/cache_fixture.h"
-#include "fakes/worker_executor.h"
+#include "fakes/worker_fixture.h"
 
 namespace hearth {
 namespace {
 
-class ConcurrencyTest : public CacheTest {
- protected:
-  ConcurrencyTest() {
-    executor_ = worker_;
-    Make({});
-  }
-  ~ConcurrencyTest() override { worker_->Drain(); }
-
-  std::shared_ptr<WorkerExecutor> worker_ = std::make_shared<WorkerExecutor>();
-};
+using ConcurrencyTest = WorkerCacheTest;
 
 TEST_F(ConcurrencyTest, ThirtyTwoCallersOfOneKeyShareOneLoad) {
   constexpr int kCallers = 32;
@@ -128,8 +118,7 @@ TEST_F(ConcurrencyTest, ThirtyTwoThreadsOfAcquireAndEraseLeaveNothingWrong) {
   EXPECT_EQ(stats.in_use, 0U);
   EXPECT_EQ(stats.loading, 0U);
   EXPECT_LE(stats.resident_models, 3U);
-  EXPECT_EQ(stats.loads,
-            stats.resident + stats.evictions + stats.erasures + stats.served_uncached);
+  EXPECT_EQ(stats.loads, stats.resident + stats.evictions + stats.erasures + stats.served_uncached);
 }
 
 }  // namespace

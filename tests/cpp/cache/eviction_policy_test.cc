@@ -16,7 +16,7 @@ TimePoint At(double seconds) {
   return TimePoint(std::chrono::duration_cast<TimePoint::duration>(Seconds(seconds)));
 }
 
-EntryView Model(double last_used, std::uint64_t host_bytes = 10, std::uint64_t uses = 1) {
+EntryView Model(double last_used, std::uint64_t host_bytes = 10, double uses = 1) {
   return {{0, host_bytes, 0, 0}, At(last_used), uses, true, true};
 }
 
@@ -57,18 +57,54 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"BusyOnesStay", "lru", {Busy(Model(1)), Model(2)}, {1}, false, {1}},
         Case{"NobodyInVain", "lru", {Busy(Model(1)), Model(2)}, {2}, false, {}},
         Case{"TheBestThatCanBeDone", "lru", {Busy(Model(1)), Model(2)}, {2}, true, {1}},
-        Case{"BytesAreSummedUp", "lru", {Model(1, 5), Model(2, 5), Model(3, 5)}, {0, 9}, false,
+        Case{"BytesAreSummedUp",
+             "lru",
+             {Model(1, 5), Model(2, 5), Model(3, 5)},
+             {0, 9},
+             false,
              {0, 1}},
         Case{"AnEncoderDoesNotHelpTheCount", "lru", {Encoder(1, 5), Model(2)}, {1}, false, {1}},
         Case{"AnEncoderHelpsTheBytes", "lru", {Encoder(1, 5), Model(2)}, {0, 5}, false, {0}},
         Case{"WhoHasNoVramDoesNotHelpVram", "lru", {Model(1), Model(2)}, {0, 0, 1}, true, {}},
         Case{"LfuTakesTheRarest", "lfu", {Model(99, 10, 9), Model(99, 10, 2)}, {1}, false, {1}},
-        Case{"LfuForgetsOldUses", "lfu", {Model(-9000, 10, 1000), Model(99, 10, 3)}, {1}, false,
-             {0}},
+        Case{
+            "LfuTakesTheOlderOfEquals", "lfu", {Model(9, 10, 2), Model(8, 10, 2)}, {1}, false, {1}},
+        Case{"TheFirstOfEqualsGoes", "lru", {Model(1), Model(1)}, {1}, false, {0}},
+        Case{"WhomALargerOneMakesNeedlessStays",
+             "lru",
+             {Model(1, 4), Model(2, 4), Model(3, 20)},
+             {0, 20},
+             false,
+             {2}},
+        Case{"ThenTheMostValuableIsSpared",
+             "lru",
+             {Model(1, 4), Model(2, 4), Model(3, 16)},
+             {0, 20},
+             false,
+             {0, 2}},
+        Case{"CountAndBytesAreMetTogether",
+             "lru",
+             {Encoder(1, 20), Model(2, 4), Model(3, 4)},
+             {1, 10},
+             false,
+             {0, 1}},
+        Case{"WhatIsNotNeededIsNoReasonToGo",
+             "lru",
+             {Encoder(1, 20), Model(2, 4)},
+             {1, 4},
+             false,
+             {1}},
         Case{"IdleTakesOnlyTheIdle", "idle", {Model(60), Model(40)}, {1}, false, {1}},
         Case{"IdleTakesNobodyElse", "idle", {Model(60), Model(40)}, {2}, false, {}},
         Case{"NoEvictionTakesNobody", "noeviction", {Model(1), Model(2)}, {1, 5, 5}, true, {}}),
     [](const auto& info) { return std::string(info.param.name); });
+
+TEST(EvictionPolicyTest, AUseIsWorthHalfAfterTenMinutes) {
+  EXPECT_DOUBLE_EQ(DecayedUses(8, Seconds(0)), 8);
+  EXPECT_DOUBLE_EQ(DecayedUses(8, Seconds(600)), 4);
+  EXPECT_DOUBLE_EQ(DecayedUses(8, Seconds(1800)), 1);
+  EXPECT_DOUBLE_EQ(DecayedUses(8, Seconds(-5)), 8);
+}
 
 TEST(EvictionPolicyTest, EachPolicyKnowsItsName) {
   for (const char* name : {"lru", "lfu", "idle", "noeviction"}) {

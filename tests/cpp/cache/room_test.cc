@@ -82,7 +82,7 @@ TEST_F(RoomTest, WhenEverybodyIsInUseTheModelIsServedUncached) {
   EXPECT_EQ(loader->log().releases, 1);
   EXPECT_EQ(ResidentNames(), "a");
   EXPECT_EQ(LastEvent(EventKind::kServedUncached).reason,
-            "limit of 1 models; nobody can go: a (in use)");
+            "limit of 1 model, and nobody can go: a (in use)");
 }
 
 TEST_F(RoomTest, ACallerMayAskToBeRefusedInstead) {
@@ -201,7 +201,7 @@ TEST_F(SmallMachineTest, TwoModelsThatDoNotFitTakeTurnsAndRamStaysFree) {
 TEST_F(SmallMachineTest, ScarceRamAloneRefusesNobody) {
   probe_->Take(90);  // another program
   const ModelHandle handle =
-      (void)cache_->Acquire(Request(Key("a"), Loader({.bytes = {0, 5, 0, 0}, .machine = probe_})));
+      cache_->Acquire(Request(Key("a"), Loader({.bytes = {0, 5, 0, 0}, .machine = probe_})));
   EXPECT_TRUE(handle.cached());
 }
 

@@ -5,8 +5,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "fakes/cache_fixture.h"
-#include "fakes/worker_executor.h"
+#include "fakes/worker_fixture.h"
 
 namespace hearth {
 namespace {
@@ -42,14 +41,7 @@ TEST_F(ShutdownTest, AHandleMayOutliveTheCache) {
   EXPECT_EQ(loader->log().destroyed, 1);
 }
 
-class ShutdownWhileLoadingTest : public CacheTest {
- protected:
-  ShutdownWhileLoadingTest() {
-    executor_ = worker_;
-    Make({});
-  }
-  std::shared_ptr<WorkerExecutor> worker_ = std::make_shared<WorkerExecutor>();
-};
+using ShutdownWhileLoadingTest = WorkerCacheTest;
 
 TEST_F(ShutdownWhileLoadingTest, ARunningLoadIsWaitedForAndQueuedOnesFail) {
   std::latch loading(1);
@@ -59,9 +51,8 @@ TEST_F(ShutdownWhileLoadingTest, ARunningLoadIsWaitedForAndQueuedOnesFail) {
     go_on.wait();
   }});
   const LoaderPtr queued = Loader();
-  auto first = std::async(std::launch::async, [&] {
-    return cache_->Acquire(Request(Key("a"), running)).cached();
-  });
+  auto first = std::async(std::launch::async,
+                          [&] { return cache_->Acquire(Request(Key("a"), running)).cached(); });
   loading.wait();
   const LoadTicket second = cache_->Prewarm(Request(Key("b"), queued));
   std::thread closer([&] { cache_->Shutdown(true); });
