@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hearth.errors import CheckpointCorruptError
@@ -16,6 +17,7 @@ from .residents import ResidentModel
 from .seams import Seams
 from .stock_loaders import (
     STOCK_LOADERS,
+    FileStamp,
     LoadRequest,
     NotCacheableError,
     StockLoader,
@@ -55,57 +57,65 @@ class _Attempt:
             raise
 
 
+@dataclass(frozen=True)
+class _Wrapped:
+    """A loader class whose method was replaced, and the method it had."""
+
+    loader: StockLoader
+    owner: Any
+    method: str
+    stock: Callable[..., Any]
+    has_our_check: bool
+
+
 class TransparentLoaders:
     """Wraps the stock loader classes, and unwraps them again."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._wrapped: list[tuple[type, str, bool]] = []
+        self._wrapped: list[_Wrapped] = []
         self._reasons_logged: set[str] = set()
 
     def install(self, classes: Mapping[str, type], seams: Seams) -> None:
         """Wraps what is found; a loader that looks unfamiliar stays as it is."""
         for loader in STOCK_LOADERS:
-            owner = classes.get(loader.class_name)
+            owner: Any = classes.get(loader.class_name)
             method = getattr(owner, "FUNCTION", "")
-            stock = vars(owner).get(method) if owner is not None else None
+            stock: Any = vars(owner).get(method) if owner is not None else None
             found = inspect.isfunction(stock) and not hasattr(stock, _MARK)
             if seams.record(f"loader:{loader.class_name}", found):
-                self._wrap(loader, owner, method)
+                has_check = hasattr(owner, "IS_CHANGED")
+                self._wrap(_Wrapped(loader, owner, method, stock, not has_check))
 
     def uninstall(self) -> None:
         """Makes the classes what they were."""
-        for owner, method, with_check in self._wrapped:
-            setattr(owner, method, getattr(vars(owner)[method], _MARK))
-            if with_check:
-                delattr(owner, "IS_CHANGED")
+        for wrapped in self._wrapped:
+            setattr(wrapped.owner, wrapped.method, wrapped.stock)
+            if wrapped.has_our_check:
+                delattr(wrapped.owner, "IS_CHANGED")
         self._wrapped.clear()
 
-    def _wrap(self, loader: StockLoader, owner: Any, method: str) -> None:
-        stock = vars(owner)[method]
+    def _wrap(self, wrapped: _Wrapped) -> None:
         hook = self
 
-        @functools.wraps(stock)
+        @functools.wraps(wrapped.stock)
         def load(node: Any, *args: Any, **kwargs: Any) -> Any:
-            return hook._load(loader, stock, owner, node, args, kwargs)
+            return hook._load(wrapped, node, args, kwargs)
 
         def is_changed(cls: type, /, **inputs: Any) -> Any:
-            return hook._stamp(loader, stock, owner, inputs)
+            return hook._stamp(wrapped, inputs)
 
-        setattr(load, _MARK, stock)
-        setattr(owner, method, load)
-        with_check = not hasattr(owner, "IS_CHANGED")
-        if with_check:
-            owner.IS_CHANGED = classmethod(is_changed)
-        self._wrapped.append((owner, method, with_check))
+        setattr(load, _MARK, wrapped.stock)
+        setattr(wrapped.owner, wrapped.method, load)
+        if wrapped.has_our_check:
+            wrapped.owner.IS_CHANGED = classmethod(is_changed)
+        self._wrapped.append(wrapped)
 
-    def _load(
-        self, loader: StockLoader, stock: Any, owner: Any, node: Any, args: Any, kwargs: Any
-    ) -> Any:
+    def _load(self, wrapped: _Wrapped, node: Any, args: Any, kwargs: Any) -> Any:
         def call() -> Any:
-            return stock(node, *args, **kwargs)
+            return wrapped.stock(node, *args, **kwargs)
 
-        request = self._request(loader, stock, owner, args, kwargs)
+        request = self._request(wrapped, args, kwargs)
         if request is None:
             return call()
         attempt = _Attempt(call)
@@ -114,21 +124,20 @@ class TransparentLoaders:
         except Exception as error:
             if attempt.failed:
                 raise
-            self._fell_back(loader, request.key.name, f"{type(error).__name__}: {error}")
+            self._fell_back(wrapped.loader, request.key.name, f"{type(error).__name__}: {error}")
         return call() if attempt.outputs is None else attempt.outputs
 
-    def _request(
-        self, loader: StockLoader, stock: Any, owner: Any, args: Any, kwargs: Any
-    ) -> LoadRequest | None:
+    def _request(self, wrapped: _Wrapped, args: Any, kwargs: Any) -> LoadRequest | None:
         """What to ask the cache for; None: this call is ComfyUI's alone."""
+        loader = wrapped.loader
         if not self._host.settings.transparent:
             return None
         try:
             if not self._host.runtime.executor.is_current():
                 self._fell_back(loader, "", "asked for outside the prompt worker")
                 return None
-            inputs = bind_inputs(stock, args, kwargs)
-            files = find_files(loader, inputs, owner)
+            inputs = bind_inputs(wrapped.stock, args, kwargs)
+            files = find_files(loader, inputs, wrapped.owner)
             return make_request(loader, inputs, files, self._host.adapter.devices())
         except (NotCacheableError, FileNotFoundError):
             return None  # nothing to cache, or the loader itself says what is missing
@@ -162,23 +171,25 @@ class TransparentLoaders:
         clones: tuple[Any, ...] = handle.value.hand_out()
         return clones
 
-    def _stamp(self, loader: StockLoader, stock: Any, owner: Any, inputs: Mapping[str, Any]) -> Any:
+    def _stamp(self, wrapped: _Wrapped, inputs: Mapping[str, Any]) -> Any:
         """The change check: the state of the files. False, which is what ComfyUI takes for a node
         without a check, when it cannot be told; an exception would rerun the node every time."""
         if not self._host.settings.transparent:
             return False
         try:
-            files = find_files(loader, inputs, owner)
-            self._note_question(loader, stock, inputs, files)
+            files = find_files(wrapped.loader, inputs, wrapped.owner)
+            self._note_question(wrapped, inputs, files)
             return [value for file in files for value in (file.size, file.mtime_ns, file.inode)]
         except Exception:
             return False
 
-    def _note_question(self, loader: StockLoader, stock: Any, inputs: Any, files: Any) -> None:
+    def _note_question(
+        self, wrapped: _Wrapped, inputs: Mapping[str, Any], files: tuple[FileStamp, ...]
+    ) -> None:
         # On a hit of ComfyUI's node cache the loader is not called: without this, whoever sends
         # the same prompt again and again would see the model expire.
-        bound = bind_inputs(stock, (), inputs)
-        request = make_request(loader, bound, files, self._host.adapter.devices())
+        bound = bind_inputs(wrapped.stock, (), inputs)
+        request = make_request(wrapped.loader, bound, files, self._host.adapter.devices())
         self._host.runtime.cache.record_use(request.key, False)
 
     def _fell_back(self, loader: StockLoader, name: str, reason: str) -> None:
