@@ -15,6 +15,8 @@ from .measure import loaded_bytes, pinned_bytes
 
 # Called as methods, so that a forward hook would not see them: text encoders, and VAEs.
 _ENTRY_METHODS = ("encode_token_weights", "decode", "encode")
+# Under this name ComfyUI wraps the passes of a model that it compiles.
+_COMPILED = "torch.compile"
 
 
 class FirstPass:
@@ -36,13 +38,19 @@ class FirstPass:
 
     def _watch(self, module: Any) -> None:
         inner = getattr(module, "diffusion_model", None)
-        if inner is not None:
+        if inner is not None and not self._is_compiled():
             hook = inner.register_forward_hook(lambda *_: self._end())
             self._undo.append(hook.remove)
+        if inner is not None:
             return
         for name in _ENTRY_METHODS:
             if hasattr(type(module), name) and name not in vars(module):
                 self._shadow(module, name)
+
+    def _is_compiled(self) -> bool:
+        # A hook would be traced into the compiled pass, and taking it off would compile anew.
+        wrappers = getattr(self._patcher, "wrappers", None) or {}
+        return any(_COMPILED in by_key for by_key in wrappers.values())
 
     def _shadow(self, module: Any, name: str) -> None:
         method = getattr(module, name)

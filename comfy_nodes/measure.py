@@ -25,9 +25,11 @@ def loaded_bytes(patcher: Any) -> int:
 
 
 def pinned_bytes(patcher: Any) -> int:
-    """Bytes in ComfyUI's own pinned buffers of this model."""
-    size = getattr(patcher, "loaded_ram_size", None)
-    return int(size()) if callable(size) else 0
+    """Bytes in ComfyUI's own pinned buffers of this model; 0 where this ComfyUI counts otherwise."""
+    try:
+        return int(patcher.loaded_ram_size())
+    except (AttributeError, KeyError, TypeError):
+        return 0
 
 
 def bytes_of(patchers: Iterable[Any], file_bytes: int) -> Bytes:

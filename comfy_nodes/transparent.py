@@ -193,15 +193,18 @@ class TransparentLoaders:
         self._host.runtime.cache.record_use(request.key, False)
 
     def _fell_back(self, loader: StockLoader, name: str, reason: str) -> None:
-        asker = self._host.asker()
-        self._host.runtime.cache.note(
-            "fell_back",
-            model=name,
-            loader=loader.class_name,
-            reason=reason,
-            node=asker.node,
-            prompt=asker.prompt,
-        )
         if reason not in self._reasons_logged:
             self._reasons_logged.add(reason)
             _LOG.warning("%s %s: ComfyUI loads it itself (%s)", loader.class_name, name, reason)
+        try:
+            asker = self._host.asker()
+            self._host.runtime.cache.note(
+                "fell_back",
+                model=name,
+                loader=loader.class_name,
+                reason=reason,
+                node=asker.node,
+                prompt=asker.prompt,
+            )
+        except Exception:  # the stock path must be reached, whatever the event's text is
+            _LOG.exception("an event could not be noted")
