@@ -25,7 +25,7 @@ def loaded_bytes(patcher: Any) -> int:
 
 
 def pinned_bytes(patcher: Any) -> int:
-    """Bytes in ComfyUI's own pinned buffers of this model; 0 where this ComfyUI counts otherwise."""
+    """Bytes in ComfyUI's pinned buffers of this model; 0 where this ComfyUI counts otherwise."""
     try:
         return int(patcher.loaded_ram_size())
     except (AttributeError, KeyError, TypeError):
