@@ -1,7 +1,7 @@
 """Checks checkpoint files without loading them: is a file what its name promises?
 
-`refuse_if_corrupt` is for the way into ComfyUI and reads the header only. `check_file` makes a report
-for people and programs; with `deep=True` it reads every byte. Nothing is ever unpickled.
+`refuse_if_corrupt` is for the way into ComfyUI and reads the header only. `check_file` makes a
+report for people and programs; with `deep=True` it reads every byte. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def check_file(
     roots: Sequence[str] = (),
     on_progress: Progress | None = None,
 ) -> FileReport:
-    """Checks one file, or the set that an index file names. Raises for nothing that is in a file."""
+    """Checks one file, or the set that an index file names; a bad file is a report, no error."""
     text = os.fspath(path)
     lowered = text.lower()
     left = LEFT_TO_COMFYUI.get(os.path.splitext(lowered)[1])

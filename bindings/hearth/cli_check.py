@@ -16,7 +16,9 @@ from hearth.check import FileReport, Progress, check_file, find_files
 HELP = "check checkpoint files: header, layout and size; with --deep every byte"
 
 _MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "unchecked": ("–", "dim")}
-_NO_RICH = "hearth check shows its report with `rich`, which is missing: pip install rich, or --json"
+_NO_RICH = (
+    "hearth check shows its report with `rich`, which is missing: pip install rich, or --json"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
                 file, deep=arguments.deep, roots=arguments.root, on_progress=on_progress
             )
             reports.append(report)
+            if on_progress is not None and report.deep is None:
+                on_progress(_size(file))  # nothing of it was read
             if arguments.json:
                 print(json.dumps(_as_json(report)), flush=True)
     if not arguments.json:
@@ -80,11 +84,14 @@ def _progress(files: Sequence[Path], *, show: bool) -> Iterator[Progress | None]
     from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as RichProgress
 
-    total = sum(file.stat().st_size for file in files if file.is_file())
     columns = (BarColumn(None), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=total)
+        task = bar.add_task("reading", total=sum(map(_size, files)))
         yield lambda size: bar.advance(task, size)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
 
 
 def _show(reports: Sequence[FileReport], paths: Sequence[str]) -> None:

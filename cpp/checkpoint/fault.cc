@@ -7,9 +7,11 @@ namespace hearth {
 
 void Refuse(const std::string& file_name, const Fault& fault) {
   const std::string tensor = Printable(fault.tensor);
-  std::string message = file_name + ": " + fault.what + " (at byte " + std::to_string(fault.offset);
-  if (!tensor.empty()) message += ", in tensor \"" + tensor + "\"";
-  message += ")";
+  std::string message = file_name + ": " + fault.what;
+  if (fault.offset > 0 || !tensor.empty()) {
+    message += " (at byte " + std::to_string(fault.offset);
+    message += tensor.empty() ? ")" : ", in tensor \"" + tensor + "\")";
+  }
   if (!fault.expected.empty()) message += "; expected " + fault.expected;
   throw CheckpointCorrupt(file_name, fault.offset, message + ".", tensor, fault.expected);
 }

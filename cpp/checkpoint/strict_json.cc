@@ -47,6 +47,20 @@ struct KeyPlace {
   std::uint64_t offset;
 };
 
+// nlohmann's "[json.exception.parse_error.101] parse error at line 1, column 5: syntax error …"
+// without what our own message says better.
+std::string_view ReasonOf(const json::exception& error) {
+  std::string_view reason = error.what();
+  if (const std::size_t id = reason.find("] "); id != std::string_view::npos) {
+    reason.remove_prefix(id + 2);
+  }
+  const std::size_t place = reason.find(": ");
+  if (reason.substr(0, 11) == "parse error" && place != std::string_view::npos) {
+    reason.remove_prefix(place + 2);
+  }
+  return reason;
+}
+
 class SaxBridge {
  public:
   SaxBridge(const JsonText& json, JsonEvents& events)
@@ -79,12 +93,8 @@ class SaxBridge {
     return true;
   }
   bool parse_error(std::size_t, const std::string&, const json::exception& error) {
-    std::string_view reason = error.what();
-    if (const std::size_t at = reason.find(": "); at != std::string_view::npos) {
-      reason.remove_prefix(at + 2);
-    }
     Refuse(json_.file_name, {.offset = OffsetOf(Back(1)),
-                             .what = "the JSON is broken: " + Printable(reason),
+                             .what = "the JSON is broken: " + Printable(ReasonOf(error)),
                              .expected = "valid JSON; download or copy the file again"});
   }
 
