@@ -5,8 +5,9 @@ Native core of hearth: cache, config, executor and checkpoint checks.
 """
 from __future__ import annotations
 import collections.abc
+import os
 import typing
-__all__: list[str] = ['CacheLimits', 'FileIdentity', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'NATIVE_API', 'QueueExecutor', 'Runtime', 'check_config', 'identify_file', 'runtime']
+__all__: list[str] = ['CacheLimits', 'Checkpoint', 'FileIdentity', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'NATIVE_API', 'QueueExecutor', 'Runtime', 'TensorInfo', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'runtime']
 class ModelKey:
     """
     What a model is called; immutable and hashable.
@@ -220,6 +221,65 @@ class FileIdentity:
     @property
     def text(self) -> str:
         ...
+class TensorInfo:
+    """
+    Where one tensor lies in its file.
+    """
+    @property
+    def dtype(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def offset(self) -> int:
+        """
+        In the file, in bytes.
+        """
+    @property
+    def shape(self) -> list[int]:
+        ...
+    @property
+    def size(self) -> int:
+        """
+        In bytes.
+        """
+class Checkpoint:
+    """
+    A safetensors file whose header was checked.
+    """
+    def __init__(self, path: os.PathLike | str | bytes, roots: collections.abc.Sequence[str] = []) -> None:
+        ...
+    def scan(self, on_block: collections.abc.Callable, threads: typing.SupportsInt = 0) -> list:
+        """
+        Reads the whole file in threads; on_block gets a memoryview of each block in order, valid during the call. Returns (tensor, dtype, nan, infinite) where there are any.
+        """
+    @property
+    def data_offset(self) -> int:
+        ...
+    @property
+    def dtypes(self) -> dict:
+        """
+        dtype -> (tensors, bytes).
+        """
+    @property
+    def identity(self) -> str:
+        ...
+    @property
+    def metadata(self) -> dict[str, str]:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def size(self) -> int:
+        ...
+    @property
+    def tensors(self) -> list[TensorInfo]:
+        ...
+    @property
+    def warnings(self) -> list[str]:
+        ...
 class Runtime:
     """
     Config, cache and executor of this process.
@@ -257,11 +317,19 @@ class Runtime:
     @property
     def executor(self) -> QueueExecutor:
         ...
+def check_checkpoint(path: os.PathLike | str | bytes, roots: collections.abc.Sequence[str] = []) -> None:
+    """
+    Refuses a safetensors file whose header is wrong; reads the header only.
+    """
 def check_config(text: str) -> list:
     """
     The faults of a config text; empty when it is good.
     """
-def identify_file(path: str) -> FileIdentity:
+def check_sharded_set(path: os.PathLike | str | bytes, roots: collections.abc.Sequence[str] = []) -> dict:
+    """
+    Checks a .safetensors.index.json and all its files.
+    """
+def identify_file(path: os.PathLike | str | bytes) -> FileIdentity:
     """
     Looks a file up without reading it; refuses what is missing or no regular file.
     """

@@ -104,7 +104,7 @@ def _show(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", max_width=max(20, console.width // 3))
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(ratio=1)
+    table.add_column(ratio=1, overflow="fold")
     for report in reports:
         mark, style = _MARKS[report.status]
         table.add_row(

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkpoint_files import entry, file_bytes, good_file
+
+from tests.python.checkpoint_files import entry, file_bytes, good_file
 
 pytest.importorskip("hearth._core", reason="needs the native module: ./dev build")
 

@@ -11,7 +11,8 @@ import random
 from pathlib import Path
 
 import pytest
-from checkpoint_files import entry, file_bytes, good_file
+
+from tests.python.checkpoint_files import entry, file_bytes, good_file
 
 pytest.importorskip("hearth._core", reason="needs the native module: ./dev build")
 pytest.importorskip("safetensors", reason="needs the package safetensors")
@@ -68,7 +69,7 @@ def why_hearth_refuses(path: Path) -> str | None:
 def why_reference_refuses(content: bytes) -> str | None:
     """The reference reader's message, or None where it accepts."""
     try:
-        safetensors.deserialize(content)
+        safetensors.deserialize(content)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         return str(error)
     return None
