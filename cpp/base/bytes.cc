@@ -28,15 +28,16 @@ std::uint64_t GibToBytes(double gib) {
 
 std::string FormatBytes(std::uint64_t bytes) {
   struct Unit {
+    std::uint64_t from;  // what the unit below would round to a thousand of its own
     double size;
     const char* name;
     int decimals;
   };
-  constexpr std::array<Unit, 3> kUnits = {Unit{1e9, "GB", 1}, Unit{1e6, "MB", 0},
-                                          Unit{1e3, "KB", 0}};
+  constexpr std::array<Unit, 3> kUnits = {Unit{999'500'000, 1e9, "GB", 1},
+                                          Unit{999'500, 1e6, "MB", 0}, Unit{1'000, 1e3, "KB", 0}};
   for (const Unit& unit : kUnits) {
+    if (bytes < unit.from) continue;
     const double value = static_cast<double>(bytes) / unit.size;
-    if (value < 1) continue;
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), "%.*f %s", unit.decimals, value, unit.name);
     return text.data();

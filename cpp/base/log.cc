@@ -3,7 +3,9 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <mutex>
 
@@ -42,10 +44,9 @@ class QueueSink final : public spdlog::sinks::base_sink<std::mutex> {
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<LogLine> lines;
     if (dropped_ > 0) {
-      lines.push_back({LogLevel::kWarning,
-                       "log_lines_dropped count=" + std::to_string(dropped_)});
+      lines.push_back({LogLevel::kWarning, "log_lines_dropped count=" + std::to_string(dropped_)});
     }
-    lines.insert(lines.end(), lines_.begin(), lines_.end());
+    std::move(lines_.begin(), lines_.end(), std::back_inserter(lines));
     lines_.clear();
     dropped_ = 0;
     return lines;
@@ -57,8 +58,8 @@ class QueueSink final : public spdlog::sinks::base_sink<std::mutex> {
       lines_.pop_front();
       ++dropped_;
     }
-    lines_.push_back({FromSpdlog(message.level),
-                      std::string(message.payload.data(), message.payload.size())});
+    lines_.push_back(
+        {FromSpdlog(message.level), std::string(message.payload.data(), message.payload.size())});
   }
   void flush_() override {}
 
@@ -78,13 +79,35 @@ Log& TheLog() {
   return *log;
 }
 
+// A file's name may hold blanks, quotes and line ends: a value with any of them is quoted, so that
+// a line stays one line and its fields can be told apart.
+std::string Quoted(const std::string& value) {
+  const auto is_plain = [](char letter) {
+    return static_cast<unsigned char>(letter) > ' ' && letter != '"' && letter != '=' &&
+           letter != '\x7f';
+  };
+  if (!value.empty() && std::all_of(value.begin(), value.end(), is_plain)) return value;
+  std::string quoted = "\"";
+  for (const char letter : value) {
+    if (letter == '\n') {
+      quoted += "\\n";
+    } else if (static_cast<unsigned char>(letter) < ' ' || letter == '\x7f') {
+      quoted += '?';
+    } else {
+      if (letter == '"' || letter == '\\') quoted += '\\';
+      quoted += letter;
+    }
+  }
+  return quoted + '"';
+}
+
 void Write(LogLevel level, std::string_view event, LogFields fields) {
   const spdlog::level::level_enum wanted = ToSpdlog(level);
   spdlog::logger& logger = TheLog().logger;
   if (!logger.should_log(wanted)) return;
   std::string line(event);
   for (const LogField& field : fields) {
-    line.append(" ").append(field.first).append("=").append(field.second);
+    line.append(" ").append(field.first).append("=").append(Quoted(field.second));
   }
   logger.log(wanted, spdlog::string_view_t(line.data(), line.size()));
 }

@@ -21,7 +21,9 @@ struct LogLine {
 using LogField = std::pair<std::string_view, std::string>;
 using LogFields = std::initializer_list<LogField>;
 
-// An event is a past-tense fact, its fields say of what: Log…("model_loaded", {{"name", "a"}}).
+// An event is a past-tense fact, its fields say of what: Log…("model_loaded", {{"name", "a b"}}) is
+// the line `model_loaded name="a b"`; a value is quoted where it could be misread, and never breaks
+// the line.
 // Lines wait in a bounded queue until somebody drains it; the oldest go first when it is full, and
 // how many went is said. Thread-safe; never takes the GIL, so they may be called anywhere, but not
 // under the cache's lock.

@@ -2,12 +2,22 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 namespace hearth {
 namespace {
 
 constexpr std::size_t kLongestWord = 128;  // beyond it nobody mistyped a key
+constexpr std::size_t kFar = std::numeric_limits<std::size_t>::max();
+
+std::string InLowerCase(std::string_view word) {
+  std::string lower(word);
+  for (char& letter : lower) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  return lower;
+}
 
 // Optimal string alignment distance (Damerau-Levenshtein with adjacent swaps).
 std::size_t Distance(std::string_view a, std::string_view b) {
@@ -25,20 +35,59 @@ std::size_t Distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
-}  // namespace
+std::vector<std::string_view> Parts(std::string_view word) {
+  std::vector<std::string_view> parts;
+  while (!word.empty()) {
+    const std::size_t end = std::min(word.find('_'), word.size());
+    if (end > 0) parts.push_back(word.substr(0, end));
+    word.remove_prefix(std::min(end + 1, word.size()));
+  }
+  return parts;
+}
 
-std::string NearestWord(std::string_view word, std::span<const std::string> candidates) {
-  if (word.size() > kLongestWord) return {};
+std::size_t WholeDistance(std::string_view word, std::string_view candidate) {
+  const std::size_t distance = Distance(word, candidate);
+  return distance <= std::max<std::size_t>(word.size() / 3, 1) ? distance : kFar;
+}
+
+// Short parts must be right: with one letter off, "ram" would be near "vram" and "max" near "mac".
+std::size_t PartsDistance(std::string_view word, std::string_view candidate) {
+  const std::vector<std::string_view> wanted = Parts(word);
+  if (wanted.empty()) return kFar;
+  std::size_t sum = 0;
+  for (const std::string_view part : wanted) {
+    std::size_t best = kFar;
+    for (const std::string_view other : Parts(candidate)) {
+      best = std::min(best, Distance(part, other));
+    }
+    if (best > (part.size() < 4 ? 0 : part.size() / 3)) return kFar;
+    sum += best;
+  }
+  return sum;
+}
+
+std::string Best(std::string_view word, std::span<const std::string> candidates,
+                 std::size_t (*distance_of)(std::string_view, std::string_view)) {
   std::string nearest;
-  std::size_t best = std::max<std::size_t>(word.size() / 3, 1) + 1;
+  std::size_t best = kFar;
   for (const std::string& candidate : candidates) {
-    const std::size_t distance = Distance(word, candidate);
-    if (distance < best) {
+    const std::size_t distance = distance_of(word, InLowerCase(candidate));
+    const bool is_shorter = candidate.size() < nearest.size();
+    if (distance < best || (distance == best && is_shorter)) {
       best = distance;
       nearest = candidate;
     }
   }
   return nearest;
+}
+
+}  // namespace
+
+std::string NearestWord(std::string_view word, std::span<const std::string> candidates) {
+  if (word.empty() || word.size() > kLongestWord) return {};
+  const std::string lower = InLowerCase(word);
+  std::string nearest = Best(lower, candidates, &WholeDistance);
+  return nearest.empty() ? Best(lower, candidates, &PartsDistance) : nearest;
 }
 
 }  // namespace hearth
