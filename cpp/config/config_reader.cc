@@ -1,6 +1,7 @@
 #include "config/config_reader.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "config/config_json.h"
 #include "config/schema_check.h"
@@ -16,27 +17,32 @@ const json& Schema() {
   return schema;
 }
 
-// What no single key can tell.
-void CheckTogether(const Config& config, std::vector<ConfigFault>& faults) {
-  if (config.unload.policy == "idle" && !config.unload.idle_seconds) {
-    faults.push_back({"/unload/idle_seconds", "null",
-                      "the policy \"idle\" needs it: after how many seconds without use a model may "
-                      "be evicted, e.g. 600",
-                      ""});
-  }
+// What no single key can tell; the schema says it with if and then.
+void CheckTogether(const json& value, std::vector<ConfigFault>& faults) {
+  const auto found = value.find("unload");
+  if (found == value.end() || !found->is_object()) return;
+  if (found->value("policy", json()) != "idle") return;
+  if (!found->value("idle_seconds", json()).is_null()) return;
+  faults.push_back({"/unload/idle_seconds", "null",
+                    "the policy \"idle\" needs it: after how many seconds without use a model may "
+                    "be evicted, e.g. 600",
+                    ""});
 }
 
 }  // namespace
 
 ConfigResult ParseConfig(std::string_view text) {
   ConfigResult result;
-  const json value = ParseStrictJson(text, result.faults);
-  if (!result.faults.empty() && value.is_null()) return result;
-  CheckAgainstSchema(Schema(), value, json::json_pointer(), result.faults);
-  if (!result.faults.empty()) return result;
-  Config config = ConfigFromJson(WithDefaults(Schema(), value));
-  CheckTogether(config, result.faults);
-  if (result.faults.empty()) result.config = std::move(config);
+  std::vector<ConfigFault>& faults = result.faults;
+  const std::optional<json> value = ParseStrictJson(text, faults);
+  if (!value) return result;
+  CheckAgainstSchema(Schema(), *value, faults);
+  if (value->is_object()) CheckTogether(*value, faults);
+  if (faults.size() >= kMostFaults) {
+    faults.resize(kMostFaults);
+    faults.push_back({"", "", "there may be more faults than these; mend them first", ""});
+  }
+  if (faults.empty()) result.config = ConfigFromJson(WithDefaults(Schema(), *value));
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/nearest.h"
+#include "config/strict_json.h"
 
 namespace hearth {
 namespace {
@@ -46,7 +47,8 @@ std::string Bounds(const json& schema) {
     bounds += " above " + schema["exclusiveMinimum"].dump();
   }
   if (schema.contains("maximum")) {
-    bounds += (bounds.empty() ? " of" : " and") + std::string(" at most ") + schema["maximum"].dump();
+    bounds +=
+        (bounds.empty() ? " of" : " and") + std::string(" at most ") + schema["maximum"].dump();
   }
   return bounds;
 }
@@ -67,18 +69,17 @@ std::string Expected(const json& schema) {
   return text;
 }
 
-std::string Shortened(const json& value) {
-  constexpr std::size_t kLongest = 60;
-  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
-  return text;
-}
-
 void AddFault(const json& schema, const json& value, const json::json_pointer& pointer,
               std::vector<ConfigFault>& faults) {
   const std::string found = Shortened(value);
-  faults.push_back(
-      {pointer.to_string(), found, "must be " + Expected(schema) + "; found " + found, ""});
+  std::string nearest;
+  if (value.is_string() && schema.contains("enum")) {
+    nearest = NearestWord(value.get_ref<const std::string&>(),
+                          schema["enum"].get<std::vector<std::string>>());
+  }
+  std::string message = "must be " + Expected(schema) + "; found " + found;
+  if (!nearest.empty()) message += "; did you mean \"" + nearest + "\"?";
+  faults.push_back({pointer.to_string(), found, message, nearest});
 }
 
 bool IsInRange(const json& schema, const json& value) {
@@ -93,37 +94,68 @@ bool IsInRange(const json& schema, const json& value) {
          !(schema.contains("maximum") && number > schema["maximum"].get<double>());
 }
 
-void AddUnknownKey(const json& properties, const std::string& name,
-                   const json::json_pointer& pointer, std::vector<ConfigFault>& faults) {
-  std::vector<std::string> known;
-  for (const auto& [key, unused] : properties.items()) known.push_back(key);
-  const std::string nearest = NearestWord(name, known);
+std::vector<std::string> Names(const json& properties) {
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : properties.items()) names.push_back(name);
+  return names;
+}
+
+// "/unload/policy" for a "policy" that stands in the wrong object; empty: there is no such key.
+std::string PlaceElsewhere(const json& properties, const std::string& name) {
+  for (const auto& [section, schema] : properties.items()) {
+    if (section == name) return "/" + name;
+    if (schema.contains("properties") && schema["properties"].contains(name)) {
+      return "/" + section + "/" + name;
+    }
+  }
+  return {};
+}
+
+class SchemaCheck {
+ public:
+  SchemaCheck(const json& root, std::vector<ConfigFault>& faults) : root_(root), faults_(faults) {}
+  void Check(const json& schema, const json& value, const json::json_pointer& pointer);
+
+ private:
+  void CheckMembers(const json& schema, const json& value, const json::json_pointer& pointer);
+  void AddUnknownKey(const json& properties, const std::string& name, const json& member,
+                     const json::json_pointer& pointer);
+
+  const json& root_;
+  std::vector<ConfigFault>& faults_;
+};
+
+void SchemaCheck::AddUnknownKey(const json& properties, const std::string& name, const json& member,
+                                const json::json_pointer& pointer) {
+  const std::vector<std::string> known = Names(properties);
+  const std::string place = PlaceElsewhere(root_.at("properties"), name);
+  const std::string nearest = place.empty() ? NearestWord(name, known) : std::string();
   std::string message = "there is no such key";
-  if (!nearest.empty()) {
+  if (!place.empty()) {
+    message += " here; it belongs at " + place;
+  } else if (!nearest.empty()) {
     message += "; did you mean \"" + nearest + "\"?";
   } else {
     message += "; known here:";
     for (const std::string& key : known) message += " " + key;
   }
-  faults.push_back({(pointer / name).to_string(), Shortened(name), message, nearest});
+  faults_.push_back({(pointer / name).to_string(), Shortened(member), message, nearest});
 }
 
-void CheckMembers(const json& schema, const json& value, const json::json_pointer& pointer,
-                  std::vector<ConfigFault>& faults) {
+void SchemaCheck::CheckMembers(const json& schema, const json& value,
+                               const json::json_pointer& pointer) {
   const json& properties = schema.at("properties");
   for (const auto& [name, member] : value.items()) {
+    if (faults_.size() >= kMostFaults) return;
     if (properties.contains(name)) {
-      CheckAgainstSchema(properties[name], member, pointer / name, faults);
+      Check(properties[name], member, pointer / name);
     } else {
-      AddUnknownKey(properties, name, pointer, faults);
+      AddUnknownKey(properties, name, member, pointer);
     }
   }
 }
 
-}  // namespace
-
-void CheckAgainstSchema(const json& schema, const json& value, const json::json_pointer& pointer,
-                        std::vector<ConfigFault>& faults) {
+void SchemaCheck::Check(const json& schema, const json& value, const json::json_pointer& pointer) {
   bool typed = false;
   for (const std::string& type : Types(schema)) typed = typed || HasType(value, type);
   bool listed = !schema.contains("enum");
@@ -131,15 +163,21 @@ void CheckAgainstSchema(const json& schema, const json& value, const json::json_
     for (const json& word : schema["enum"]) listed = listed || word == value;
   }
   if (!typed || !listed || !IsInRange(schema, value)) {
-    AddFault(schema, value, pointer, faults);
+    AddFault(schema, value, pointer, faults_);
     return;
   }
-  if (value.is_object()) CheckMembers(schema, value, pointer, faults);
+  if (value.is_object()) CheckMembers(schema, value, pointer);
   if (value.is_array() && schema.contains("items")) {
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      CheckAgainstSchema(schema["items"], value[i], pointer / i, faults);
+    for (std::size_t i = 0; i < value.size() && faults_.size() < kMostFaults; ++i) {
+      Check(schema["items"], value[i], pointer / i);
     }
   }
+}
+
+}  // namespace
+
+void CheckAgainstSchema(const json& schema, const json& value, std::vector<ConfigFault>& faults) {
+  SchemaCheck(schema, faults).Check(schema, value, json::json_pointer());
 }
 
 json WithDefaults(const json& schema, const json& value) {

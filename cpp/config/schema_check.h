@@ -2,17 +2,16 @@
 #define HEARTH_CONFIG_SCHEMA_CHECK_H_
 
 #include <nlohmann/json.hpp>
-#include <string>
 #include <vector>
 
 #include "config/config_reader.h"
 
 namespace hearth {
 
-// Holds a value against a JSON schema of the words that config/schema.json uses: type, enum, minimum,
-// exclusiveMinimum, maximum, minLength, items, properties, additionalProperties. Adds every fault.
+// Holds a value against a JSON schema of the words that config/schema.json uses: type, enum,
+// minimum, exclusiveMinimum, maximum, minLength, items, properties, and additionalProperties, which
+// it takes for false everywhere. Adds every fault, up to about kMostFaults.
 void CheckAgainstSchema(const nlohmann::json& schema, const nlohmann::json& value,
-                        const nlohmann::json::json_pointer& pointer,
                         std::vector<ConfigFault>& faults);
 
 // The value with every missing key set to the schema's default.

@@ -1,9 +1,10 @@
 #include "config/strict_json.h"
 
 #include <cstddef>
-#include <set>
 #include <string>
 #include <utility>
+
+#include "config/syntax_fault.h"
 
 namespace hearth {
 namespace {
@@ -34,28 +35,31 @@ class Builder final : public json::json_sax_t {
   bool key(string_t& name) override {
     Level& level = levels_.back();
     level.key = name;
-    if (!level.seen.insert(name).second) {
-      faults_.push_back({Pointer(), name, "this key is given twice; keep one of them", ""});
+    if (level.value.contains(name) && faults_.size() < kMostFaults) {
+      faults_.push_back(
+          {Pointer(), Shortened(name), "this key is given twice; keep one of them", ""});
     }
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string& token,
-                   const nlohmann::detail::exception&) override {
-    error_position_ = position;
-    error_token_ = token;
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::detail::exception& error) override {
+    constexpr int kOutOfRange = 406;
+    error_.position = position;
+    error_.number_too_large = error.id == kOutOfRange;
+    // What comes after is the user's own text, in which anything may stand.
+    const std::string_view what = error.what();
+    error_.reason = what.substr(0, what.find("; last read"));
     return false;
   }
 
-  std::size_t error_position() const { return error_position_; }
-  const std::string& error_token() const { return error_token_; }
+  const SyntaxError& error() const { return error_; }
   bool too_deep() const { return too_deep_; }
 
  private:
   struct Level {
     json value;
     std::string key;
-    std::set<std::string> seen;
   };
 
   std::string Pointer() const {
@@ -85,7 +89,7 @@ class Builder final : public json::json_sax_t {
   bool Open(json empty) {
     too_deep_ = levels_.size() >= kDeepest;
     if (too_deep_) return false;
-    levels_.push_back({std::move(empty), {}, {}});
+    levels_.push_back({std::move(empty), {}});
     return true;
   }
 
@@ -98,25 +102,15 @@ class Builder final : public json::json_sax_t {
   std::vector<ConfigFault>& faults_;
   std::vector<Level> levels_;
   json root_;
-  std::size_t error_position_ = 0;
-  std::string error_token_;
+  SyntaxError error_;
   bool too_deep_ = false;
 };
 
-std::string LineAndColumn(std::string_view text, std::size_t position) {
-  const std::string_view before = text.substr(0, std::min(position, text.size()));
-  std::size_t line = 1;
-  std::size_t column = 1;
-  for (const char letter : before.substr(0, before.empty() ? 0 : before.size() - 1)) {
-    column = letter == '\n' ? 1 : column + 1;
-    if (letter == '\n') ++line;
-  }
-  return "line " + std::to_string(line) + ", column " + std::to_string(column);
-}
-
-// Faults that a parser would pass over, or would name badly.
+// Faults that the parser would pass over, or would name badly.
 const char* ObviousFault(std::string_view text) {
-  if (text.size() > kLargestText) return "the file is larger than 1 MiB; a config is a small JSON object";
+  if (text.size() > kLargestText) {
+    return "the file is larger than 1 MiB; a config is a small JSON object";
+  }
   if (text.starts_with("\xEF\xBB\xBF")) {
     return "the file begins with a byte-order mark; save it as UTF-8 without one";
   }
@@ -126,41 +120,35 @@ const char* ObviousFault(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
     return "the file is empty; write {} for the defaults";
   }
+  // The parser takes a zero for the end of the text, and whatever follows would be read by nobody.
+  if (text.find('\0') != std::string_view::npos) {
+    return "the file holds a zero byte; save it as UTF-8 text";
+  }
   return nullptr;
-}
-
-std::string SyntaxMessage(std::string_view text, const Builder& builder) {
-  const std::string where = LineAndColumn(text, builder.error_position());
-  const std::string& token = builder.error_token();
-  const std::size_t start = std::min(
-      text.size(), builder.error_position() - std::min(builder.error_position(), std::size_t{1}));
-  const std::string_view rest = text.substr(start);
-  if (rest.starts_with("/") || rest.starts_with("#") || token.ends_with("/")) {
-    return where + ": JSON has no comments; remove it";
-  }
-  for (const char* word : {"NaN", "nan", "Infinity", "inf", "-Infinity", "-I"}) {
-    if (rest.starts_with(word) || token.ends_with(word)) {
-      return where + ": JSON has no NaN and no Infinity; write a number, or null where it is allowed";
-    }
-  }
-  return where + ": not valid JSON here; look for a missing or extra comma, quote or bracket";
 }
 
 }  // namespace
 
-json ParseStrictJson(std::string_view text, std::vector<ConfigFault>& faults) {
+std::string Shortened(const json& value) {
+  constexpr std::size_t kLongest = 60;
+  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  return text;
+}
+
+std::optional<json> ParseStrictJson(std::string_view text, std::vector<ConfigFault>& faults) {
   if (const char* fault = ObviousFault(text)) {
     faults.push_back({"", "", fault, ""});
-    return nullptr;
+    return std::nullopt;
   }
   Builder builder(faults);
   if (json::sax_parse(text.begin(), text.end(), &builder)) return builder.TakeResult();
   if (builder.too_deep()) {
     faults.push_back({"", "", "brackets are nested more than 32 deep", ""});
   } else {
-    faults.push_back({"", "", SyntaxMessage(text, builder), ""});
+    faults.push_back(SyntaxFault(text, builder.error()));
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 }  // namespace hearth
