@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from . import log_bridge
 from .config_file import ConfigFile, when_changed
+from .log_bridge import LogBridge
 from .residents import ResidentModels
 
 _LOG = logging.getLogger("hearth")
@@ -19,8 +19,11 @@ _SHORTEST_WAIT_SECONDS = 0.05
 class Clock:
     """Wakes for idle times, changed config files, lingering models that died, and log lines."""
 
-    def __init__(self, runtime: Any, models: ResidentModels, config: ConfigFile) -> None:
+    def __init__(
+        self, runtime: Any, models: ResidentModels, config: ConfigFile, log: LogBridge
+    ) -> None:
         self._runtime = runtime
+        self._log = log
         self._models = models
         self._config = config
         self._stop = threading.Event()
@@ -38,7 +41,7 @@ class Clock:
 
     def tick(self) -> None:
         """Posts what is due; each job once until it has run, however long a prompt takes."""
-        log_bridge.drain(self._runtime)
+        self._log.drain()
         when_changed(self._config, self._post)
         if self._models.has_changes:
             self._post("lingering", lambda: self._models.report_changes(self._runtime.cache))

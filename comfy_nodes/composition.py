@@ -11,7 +11,6 @@ from typing import Any
 
 import hearth
 
-from . import log_bridge
 from .adapter import ComfyAdapter
 from .arrivals import Arrivals
 from .between_prompts import BetweenPrompts
@@ -19,6 +18,7 @@ from .clock import Clock
 from .config_file import ConfigFile, find_sources
 from .file_check import native_check
 from .host import Host
+from .log_bridge import LogBridge
 from .node_cache import ComfyNodeCache
 from .prompt_scope import AskerProbe, PromptScope
 from .reports import Reports
@@ -41,16 +41,17 @@ def compose(repository: Path) -> None:
     config = ConfigFile(host.runtime, host.settings, find_sources(repository))
     config.load()
     node_cache.install(importlib.import_module("execution"), seams)
-    _install_worker(host, node_cache, seams)
+    log = LogBridge(host.runtime, host.settings)
+    _install_worker(host, node_cache, seams, log)
     server = sys.modules["server"].PromptServer.instance
     reports = Reports(host.runtime, seams, config, host.adapter.version())
     routes = Routes(host, reports)
     routes.install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
     TransparentLoaders(host).install(_loader_classes(), seams)
-    clock = Clock(host.runtime, host.models, config)
+    clock = Clock(host.runtime, host.models, config, log)
     clock.start()
-    atexit.register(_shut_down, host, clock)
+    atexit.register(_shut_down, host, clock, log)
     routes.ready = True
     _say(seams)
 
@@ -69,11 +70,11 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
     )
 
 
-def _install_worker(host: Host, node_cache: ComfyNodeCache, seams: Seams) -> None:
+def _install_worker(host: Host, node_cache: ComfyNodeCache, seams: Seams, log: LogBridge) -> None:
     arrivals = Arrivals(host)
     UseRecorder(host, arrivals).install(host.adapter.management, seams)
     between = BetweenPrompts(host, arrivals, node_cache)
-    between.at_each_gap(lambda: log_bridge.drain(host.runtime))
+    between.at_each_gap(log.drain)
     between.install(sys.modules["server"].PromptServer.instance.prompt_queue, seams)
 
 
@@ -82,10 +83,10 @@ def _loader_classes() -> dict[str, Any]:
     return classes
 
 
-def _shut_down(host: Host, clock: Clock) -> None:
+def _shut_down(host: Host, clock: Clock, log: LogBridge) -> None:
     clock.stop()
     host.runtime.shutdown(host.settings.unload_on_exit)
-    log_bridge.drain(host.runtime)
+    log.drain()
 
 
 def _say(seams: Seams) -> None:

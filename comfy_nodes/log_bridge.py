@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Mapping
 from typing import Any
+
+from .settings import Settings
 
 _LOG = logging.getLogger("hearth")
 _NAME = "hearth: "
+_BATCH = 1000
+
+# What users want to read of a model. Hits would be a line a request, and `fell_back` has told its
+# own line where it happened.
+_WORDS = {
+    "opened": "opened",
+    "weights_arrived": "weights arrived",
+    "load_failed": "could not be loaded",
+    "served_uncached": "is not kept",
+    "reloaded": "was loaded anew",
+    "evicted": "evicted",
+    "erased": "dropped",
+    "reclaimed": "taken back",
+    "lingering": "lingers",
+    "lingering_gone": "is gone",
+}
 
 
 def name_lines() -> None:
@@ -15,10 +35,37 @@ def name_lines() -> None:
         _LOG.addFilter(_NameFilter())
 
 
-def drain(runtime: Any) -> None:
-    """Writes what the native side has logged since the last call."""
-    for level, line in runtime.drain_log():
-        _LOG.log(level, "%s", line)
+class LogBridge:
+    """Writes what the native side logged, and a line for each event of a model. Thread-safe."""
+
+    def __init__(self, runtime: Any, settings: Settings) -> None:
+        self._runtime = runtime
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._told = 0
+
+    def drain(self) -> None:
+        """Writes all that is new since the last call."""
+        with self._lock:
+            for level, line in self._runtime.drain_log():
+                _LOG.log(level, "%s", line)
+            for event in self._runtime.cache.events(self._told, _BATCH):
+                self._told = event["sequence"]
+                if self._settings.trace_loads and event["kind"] in _WORDS:
+                    _LOG.info("%s", describe(event))
+
+
+def describe(event: Mapping[str, Any]) -> str:
+    """One line for people: what, which model, why, how big, how long, and who asked."""
+    size = max(event["bytes"].values(), default=0)
+    facts = [f"{size / 1e9:.2f} GB"] if size else []
+    if event["ms"]:
+        facts.append(f"{event['ms'] / 1000:.2f} s")
+    if event["node"]:
+        facts.append(f"node {event['node']}")
+    details = f" ({', '.join(facts)})" if facts else ""
+    reason = f": {event['reason']}" if event["reason"] else ""
+    return f"{event['model']} {_WORDS[event['kind']]}{reason}{details}"
 
 
 class _NameFilter(logging.Filter):
