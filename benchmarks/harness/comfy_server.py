@@ -123,7 +123,6 @@ class ComfyServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,
             )
         try:
             self._wait_until_ready()

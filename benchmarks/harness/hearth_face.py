@@ -11,7 +11,7 @@ from urllib.error import URLError
 
 from benchmarks.harness.client import ComfyClient
 
-_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 
 
