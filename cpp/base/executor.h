@@ -10,7 +10,8 @@ namespace hearth {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // True when the calling thread is the one that runs the jobs; such a caller may do the work itself.
+  // True when the calling thread is the one that runs the jobs; such a caller may do the work
+  // itself.
   virtual bool IsCurrent() const = 0;
   // Hands over a job; jobs run in the order they were posted. False when the executor is closed and
   // the job will never run. Never runs the job before returning, unless the executor is inline.
