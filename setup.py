@@ -7,6 +7,7 @@ On anything but Linux the package is Python alone; `import hearth` then says so.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -29,6 +30,9 @@ class CMakeBuild(build_ext):
         folder = Path(self.build_temp).resolve()
         configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release"]
         configure += [f"-DPython_EXECUTABLE={sys.executable}", f"-DHEARTH_PACKAGE_DIR={package}"]
+        wheel = importlib.util.find_spec("nlohmann_json")
+        if wheel is not None and wheel.origin:
+            configure.append(f"-DHEARTH_DEPS_DIR={Path(wheel.origin).parents[1]}")
         if shutil.which("ninja"):
             configure += ["-G", "Ninja"]
         configure += os.environ.get("HEARTH_CMAKE_ARGS", "").split()

@@ -12,7 +12,7 @@ from tools.dev import native
 from tools.dev.places import BUILD, ROOT
 from tools.dev.steps import Step, StepFailed, run_step, say
 from tools.dev.tally import Outcome, not_run
-from tools.dev.third_parties import apt_install, may_install, third_party_arguments
+from tools.dev.third_parties import apt_install, may_install, third_parties
 from tools.dev.toolchain import find_toolchain, output_of
 
 SOURCES = ROOT / "tests" / "fuzz"
@@ -76,7 +76,7 @@ def _build(clang: str) -> list[Path]:
     tools = find_toolchain()
     switches = ["-DHEARTH_FUZZERS=ON", "-DHEARTH_BINDINGS=OFF", "-DHEARTH_TESTS=OFF"]
     switches += [f"-DCMAKE_CXX_COMPILER={clang}", f"-DCMAKE_MAKE_PROGRAM={tools.ninja}"]
-    switches += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", *third_party_arguments(tools)]
+    switches += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", *third_parties(tools).arguments]
     configure: list[str | Path] = [tools.cmake, "-S", ROOT, "-B", FOLDER, "-G", "Ninja", *switches]
     run_step(Step("configure fuzz", configure, "the first `CMake Error` in the log"))
     build: list[str | Path] = [tools.cmake, "--build", FOLDER, "-j", native.jobs()]

@@ -39,6 +39,8 @@ def main(arguments: list[str]) -> int:
         "fuzz": _fuzz,
         "clean": _clean,
     }
+    if options.command != "build":
+        os.environ.pop("HEARTH_PYTHON", None)  # a test is for .venv, whatever the shell still has
     try:
         return commands.get(options.command, _help)(options)
     except StepFailed as error:
@@ -101,7 +103,6 @@ def _run(options: argparse.Namespace) -> int:
             print(line, file=sys.stderr)
         return NO_COMFYUI_CODE
     environment.ensure_full()
-    os.environ.pop("HEARTH_PYTHON", None)
     native.build_module()
     env = dict(os.environ)
     if comfyui is not None:

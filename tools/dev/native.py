@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.dev import environment
 from tools.dev.places import BUILD, PACKAGE, ROOT, venv_python
 from tools.dev.steps import Step, StepFailed, run_step, say
-from tools.dev.third_parties import third_party_arguments
+from tools.dev.third_parties import third_parties
 from tools.dev.toolchain import Toolchain, find_toolchain, output_of, pybind11_dir
 
 COMPILE_HINT = "the first `error:` in the log; after a change of compiler: ./dev clean"
@@ -31,7 +31,7 @@ def build_module(tests: bool = False, benchmarks: bool = False) -> Path:
     named = os.environ.get("HEARTH_PYTHON")
     if named is None:
         environment.ensure_tools()
-    python = Path(named).expanduser().absolute() if named else venv_python()
+    python = _named_python(named) if named else venv_python()
     tag = _check_interpreter(python)
     tools = find_toolchain()
     folder = BUILD / f"release-{tag}"
@@ -64,7 +64,7 @@ def build_preset(preset: str) -> Path:
 
 def configure(tools: Toolchain, preset: str, folder: Path, switches: list[str]) -> None:
     """Runs CMake for a preset; again when nothing changed costs half a second."""
-    arguments = [f"-DCMAKE_MAKE_PROGRAM={tools.ninja}", *third_party_arguments(tools), *switches]
+    arguments = [f"-DCMAKE_MAKE_PROGRAM={tools.ninja}", *third_parties(tools).arguments, *switches]
     ccache = shutil.which("ccache")
     if ccache:
         arguments.append(f"-DCMAKE_CXX_COMPILER_LAUNCHER={ccache}")
@@ -75,6 +75,11 @@ def configure(tools: Toolchain, preset: str, folder: Path, switches: list[str]) 
             "the first `CMake Error` in the log; then ./dev clean and again",
         )
     )
+
+
+def _named_python(name: str) -> Path:
+    # Not resolved: the link of a virtual environment is what makes it that environment's Python.
+    return Path(shutil.which(name) or name).expanduser().absolute()
 
 
 def _check_interpreter(python: Path) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from tools.dev import native
 from tools.dev.places import REPORTS, ROOT, venv_python
 from tools.dev.steps import Step, StepFailed, run_step, say, tail
-from tools.dev.tally import Outcome, broken, read_junit
+from tools.dev.tally import Outcome, broken, not_run, read_junit
+from tools.dev.third_parties import NO_GOOGLETEST, third_parties
 from tools.dev.toolchain import find_toolchain
 
 SANITIZER_OPTIONS = {
@@ -40,9 +41,16 @@ def run_ctest(runner: str, folder: Path, only: str | None = None) -> Outcome:
     return _tested(step, report, only)
 
 
+def can_test() -> bool:
+    """Whether the C++ tests can be built here; installs GoogleTest where that is allowed."""
+    return third_parties(find_toolchain()).can_test
+
+
 def run_preset_tests(preset: str, only: str | None = None) -> Outcome:
     """Builds a preset of the rooms and runs their tests."""
     runner = f"C++ {preset}"
+    if not can_test():
+        return not_run(runner, NO_GOOGLETEST)
     return guarded(runner, lambda: run_ctest(runner, native.build_preset(preset), only))
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tools.dev import environment, fuzzing, lint, native
 from tools.dev.places import ROOT, find_comfyui
-from tools.dev.runners import guarded, run_ctest, run_preset_tests, run_pytest
+from tools.dev.runners import can_test, guarded, run_ctest, run_preset_tests, run_pytest
 from tools.dev.steps import StepFailed, say
 from tools.dev.tally import Outcome, broken, not_run, summary
+from tools.dev.third_parties import NO_GOOGLETEST
 
 SANITIZERS = ("asan", "tsan")
 
@@ -57,10 +58,14 @@ def _with_environment(choice: Choice) -> list[Outcome]:
     outcomes: list[Outcome] = []
 
     def build_and_ctest() -> Outcome:
-        return run_ctest("C++ release", native.build_module(tests=True), choice.only)
+        with_tests = can_test()
+        folder = native.build_module(tests=with_tests)
+        if not with_tests:
+            return not_run("C++ release", NO_GOOGLETEST)
+        return run_ctest("C++ release", folder, choice.only)
 
     outcomes.append(guarded("C++ release", build_and_ctest))
-    folders = [name for name in ("tests/python", "tests/architecture") if (ROOT / name).is_dir()]
+    folders = ["tests/dev", "tests/architecture", "tests/python"]
     outcomes.append(run_pytest("python", folders, choice.only))
     if not choice.fast:
         outcomes.append(_comfy(choice.only))

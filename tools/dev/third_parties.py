@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,11 +20,22 @@ DEBIAN = {
     "spdlog": "libspdlog-dev",
     "GTest": "libgtest-dev",
 }
+GOOGLETEST = "https://github.com/google/googletest.git"
+NO_GOOGLETEST = "NOT RUN, needs GoogleTest (Debian, Ubuntu: apt-get install libgtest-dev)"
+_APT = threading.Lock()  # dpkg refuses a second one at a time
+
+
+@dataclass(frozen=True)
+class ThirdParties:
+    """How CMake finds the libraries, and whether GoogleTest is to be had for the C++ tests."""
+
+    arguments: tuple[str, ...]
+    can_test: bool
 
 
 @lru_cache(maxsize=1)
-def third_party_arguments(tools: Toolchain) -> tuple[str, ...]:
-    """Arguments for CMake. What is missing is installed first, where that is allowed."""
+def third_parties(tools: Toolchain) -> ThirdParties:
+    """Looks what CMake finds; what is missing is installed first, where that is allowed."""
     missing = _missing(tools)
     if missing and may_install():
         apt_install([DEBIAN[name] for name in missing])
@@ -30,9 +43,8 @@ def third_party_arguments(tools: Toolchain) -> tuple[str, ...]:
     wheels = [WHEELS[name] for name in missing if name in WHEELS]
     if wheels and not _have_header_wheels(missing):
         pip_install_target(*wheels, target=HEADER_WHEELS)
-    if "GTest" in missing:
-        say("GoogleTest is not installed: CMake fetches it, or the C++ tests cannot be built.")
-    return (f"-DHEARTH_DEPS_DIR={HEADER_WHEELS}",) if wheels else ()
+    arguments = (f"-DHEARTH_DEPS_DIR={HEADER_WHEELS}",) if wheels else ()
+    return ThirdParties(arguments, "GTest" not in missing or _reachable(GOOGLETEST))
 
 
 def may_install() -> bool:
@@ -47,8 +59,9 @@ def apt_install(packages: list[str]) -> bool:
     install = ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
     title = "apt-get install " + " ".join(packages)
     try:
-        run_step(Step("apt-get update", update, "see the log", env=environment, ok_codes=(0, 100)))
-        run_step(Step(title, [*install, *packages], "see the log", env=environment))
+        with _APT:
+            run_step(Step("apt-get update", update, "", env=environment, ok_codes=(0, 100)))
+            run_step(Step(title, [*install, *packages], "see the log", env=environment))
     except StepFailed as error:
         say(str(error))
         return False
@@ -72,6 +85,12 @@ def _missing(tools: Toolchain) -> list[str]:
             f"What to try: {tools.cmake} -S cmake/probe -B build/probe   shows why."
         )
     return re.findall(r"hearth-probe (\w+) missing", text)
+
+
+def _reachable(repository: str) -> bool:
+    say("GoogleTest is not installed: looking whether CMake can fetch it.")
+    os.environ.setdefault("GIT_TERMINAL_PROMPT", "0")
+    return bool(output_of(["git", "ls-remote", repository, "HEAD"]))
 
 
 def _have_header_wheels(missing: list[str]) -> bool:

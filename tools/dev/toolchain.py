@@ -62,13 +62,14 @@ def pybind11_dir(python: Path) -> Path:
     text = output_of([str(python), "-m", "pybind11", "--cmakedir"])
     if text and Path(text.strip()).is_dir() and python == venv_python():
         return Path(text.strip())
-    folder = TOOLS / "pybind11" / "share" / "cmake" / "pybind11"
+    wheel = TOOLS / "pybind11"
+    folder = wheel / "pybind11" / "share" / "cmake" / "pybind11"
     if not folder.is_dir():
-        pip_install_target(PYBIND11_WHEEL)
+        pip_install_target(PYBIND11_WHEEL, target=wheel)
     return folder
 
 
-def pip_install_target(*wheels: str, target: Path = TOOLS) -> None:
+def pip_install_target(*wheels: str, target: Path) -> None:
     """Puts wheels into a folder of the checkout; no environment is touched."""
     run_step(
         Step(
@@ -107,10 +108,10 @@ def _wheel_program(name: str, wheel: str) -> Path:
     # The real program, not the wheel's script in bin/: that one needs the wheel on sys.path.
     for attempt in range(2):
         for place in (f"{name}/data/bin/{name}", f"bin/{name}"):
-            if (TOOLS / place).is_file():
-                return TOOLS / place
+            if (TOOLS / name / place).is_file():
+                return TOOLS / name / place
         if attempt == 0:
-            pip_install_target(wheel)
+            pip_install_target(wheel, target=TOOLS / name)
     raise StepFailed(f"Step failed: get {wheel}: the wheel has no program {name}.")
 
 

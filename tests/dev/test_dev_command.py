@@ -1,0 +1,107 @@
+"""`./dev` as a person meets it when something is missing, and what it counts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.dev import toolchain
+from tools.dev.steps import Step, StepFailed, run_step
+from tools.dev.tally import broken, not_run, read_junit, summary
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTEST_REPORT = """<testsuites><testsuite>
+<testcase classname="t" name="good"/>
+<testcase classname="t" name="bad"><failure message="no"/></testcase>
+<testcase classname="t" name="left"><skipped message="NOT RUN, needs a GPU"/></testcase>
+</testsuite></testsuites>"""
+CTEST_REPORT = """<testsuite>
+<testcase name="cache.Good" classname="cache" status="run"/>
+<testcase name="cache.Bad" classname="cache" status="fail"><failure message=""/></testcase>
+<testcase name="cache.Left" classname="cache" status="notrun"><skipped message="off"/></testcase>
+</testsuite>"""
+
+
+@pytest.fixture
+def bare_checkout(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    shutil.copy(ROOT / "dev", tmp_path / "dev")
+    return tmp_path
+
+
+def dev(checkout: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(checkout / "dev"), *arguments],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_run_without_comfyui_says_how_to_get_one_and_makes_nothing(bare_checkout: Path) -> None:
+    done = dev(bare_checkout, "run", COMFYUI_PATH=str(bare_checkout / "nowhere"))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 2
+    assert "git clone" in done.stderr
+    assert sorted(path.name for path in bare_checkout.iterdir()) == ["dev", "tools"]
+
+
+def test_an_unknown_option_is_refused(bare_checkout: Path) -> None:
+    done = dev(bare_checkout, "test", "--quick")
+    assert done.returncode == 2
+    assert "--quick" in done.stderr
+
+
+def test_an_old_compiler_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "g++-9"
+    compiler.write_text("#!/bin/sh\necho 9.4.0\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.raises(StepFailed) as failed:
+        toolchain.check_compiler()
+    assert "is version 9.4.0, hearth needs 12 or newer" in str(failed.value)
+    assert "CXX=g++-12" in str(failed.value)
+
+
+def test_a_failed_step_says_which_its_last_lines_and_what_to_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.dev.steps.LOGS", tmp_path)
+    program = "import sys; print(*range(100), sep='\\n'); sys.exit(3)"
+    step = Step("count to a hundred", [sys.executable, "-c", program], "count to ten")
+    with pytest.raises(StepFailed) as failed:
+        run_step(step)
+    lines = str(failed.value).splitlines()
+    assert lines[0] == "Step failed: count to a hundred (exit code 3)."
+    assert [line.strip() for line in lines[2:-1]] == [str(number) for number in range(85, 100)]
+    assert lines[-1] == "What to try: count to ten"
+
+
+@pytest.mark.parametrize("report", [PYTEST_REPORT, CTEST_REPORT])
+def test_both_kinds_of_report_are_counted(report: str, tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_text(report)
+    outcome = read_junit("runner", tmp_path / "report.xml")
+    assert (outcome.passed, outcome.failed, outcome.skipped) == (1, 1, 1)
+    assert "ad" in outcome.failures[0]
+
+
+@pytest.mark.parametrize("report", [None, "", "<testsuite/>", "<testsuite><testcase"])
+def test_a_runner_that_ran_nothing_has_failed(report: str | None, tmp_path: Path) -> None:
+    if report is not None:
+        (tmp_path / "report.xml").write_text(report)
+    assert read_junit("runner", tmp_path / "report.xml").failed == 1
+
+
+def test_the_summary_closes_with_the_sum_and_says_every_skip() -> None:
+    text = summary([broken("C++ asan", "does not build"), not_run("ComfyUI", "no ComfyUI found")])
+    assert text.splitlines()[-1] == "0 passed, 1 failed, 1 skipped"
+    assert "SKIPPED ComfyUI: 1 x no ComfyUI found" in text
+    assert "FAILED C++ asan: does not build" in text
