@@ -50,7 +50,7 @@ std::string ModelCache::Impl::WhyAbsent(const ModelKey& key) const {
 // Takes the entry out of the table; its memory follows now, or with the last handle.
 void ModelCache::Impl::Leave(const EntryPtr& entry, Entries& to_release) {
   const EntryPtr leaving = entry;  // `entry` may be the table's own reference
-  residents_.erase(leaving->key);
+  residents_.erase(Slot(leaving->key));
   leaving->state = EntryState::kDeparted;
   if (leaving->in_use == 0) StartRelease(leaving, to_release);
 }
@@ -94,7 +94,7 @@ std::size_t ModelCache::Impl::EraseWhere(const std::function<bool(const ModelKey
   Entries to_release;
   {
     MutexLock lock(mutex_);
-    for (const auto& [key, entry] : residents_) {
+    for (const auto& [slot, entry] : residents_) {
       if (matches(entry->key)) erased.push_back(entry);
     }
     for (const EntryPtr& entry : erased) Depart(entry, EventKind::kErased, reason, to_release);

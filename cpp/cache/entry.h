@@ -1,6 +1,7 @@
 #ifndef HEARTH_CACHE_ENTRY_H_
 #define HEARTH_CACHE_ENTRY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -35,6 +36,24 @@ struct Entry {
   std::size_t in_use = 0;
 };
 using EntryPtr = std::shared_ptr<Entry>;
+
+// A key's place in the table: the hash is computed once, outside the lock, and the strings stay
+// where they are. REQUIRES: the key outlives it.
+class Slot {
+ public:
+  explicit Slot(const ModelKey& key) : hash_(SlotHash()(key)), key_(&key) {}
+  bool operator==(const Slot& other) const {
+    return hash_ == other.hash_ && key_->SameSlot(*other.key_);
+  }
+
+  struct Hash {
+    std::size_t operator()(const Slot& slot) const noexcept { return slot.hash_; }
+  };
+
+ private:
+  std::size_t hash_;
+  const ModelKey* key_;
+};
 
 }  // namespace hearth
 

@@ -136,7 +136,7 @@ void ModelCache::Impl::Place(const EntryPtr& entry, Entries& to_release) {
   entry->id = ++last_id_;
   entry->since = clock_->Now();
   Touch(*entry, true);
-  residents_.emplace(entry->key, entry);
+  residents_.emplace(Slot(entry->key), entry);
 }
 
 }  // namespace hearth

@@ -73,12 +73,12 @@ void ModelCache::Impl::Tell(EventKind kind, const ModelKey& key, const TierBytes
 }
 
 EntryPtr ModelCache::Impl::FindSlot(const ModelKey& key) const {
-  const auto found = residents_.find(key);
+  const auto found = residents_.find(Slot(key));
   return found == residents_.end() ? nullptr : found->second;
 }
 
 EntryPtr ModelCache::Impl::FindResident(const ModelKey& key) const {
-  const auto found = residents_.find(key);
+  const auto found = residents_.find(Slot(key));
   if (found == residents_.end() || found->second->key.identity != key.identity) return nullptr;
   return found->second;
 }
@@ -111,8 +111,9 @@ void ModelCache::Impl::EndLease(const EntryPtr& entry) {
 }
 
 ModelHandle ModelCache::Impl::Lookup(const ModelKey& key) {
+  const Slot slot(key);
   MutexLock lock(mutex_);
-  const auto found = residents_.find(key);
+  const auto found = residents_.find(slot);
   if (found == residents_.end() || found->second->key.identity != key.identity) {
     ++counters_.misses;
     return {};
@@ -233,7 +234,7 @@ void ModelCache::Impl::SetLimits(const CacheLimits& limits) {
     limits_ = limits;
     Tell(EventKind::kLimitsChanged, {}, {}, {Describe(limits), {}});
     Entries dropped;
-    for (const auto& [key, entry] : residents_) {
+    for (const auto& [slot, entry] : residents_) {
       if (!limits.enabled) dropped.push_back(entry);
     }
     for (const EntryPtr& entry : dropped) {
@@ -268,7 +269,7 @@ void ModelCache::Impl::Shutdown(bool release) {
     if (!first) return;
     if (release) {
       Entries residents;
-      for (const auto& [key, entry] : residents_) residents.push_back(entry);
+      for (const auto& [slot, entry] : residents_) residents.push_back(entry);
       for (const EntryPtr& entry : residents) {
         Depart(entry, EventKind::kErased, "shutdown", to_release);
       }

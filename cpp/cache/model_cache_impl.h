@@ -104,7 +104,7 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
     Room room;
   };
   using Entries = std::vector<EntryPtr>;
-  using SlotMap = std::unordered_map<ModelKey, EntryPtr, SlotHash, SlotEqual>;
+  using SlotMap = std::unordered_map<Slot, EntryPtr, Slot::Hash>;  // slots of the entries' keys
 
   // --- flights (flights.cc): from the first request of a key until its load is done
   FlightPtr JoinFlight(const LoadRequest& request, bool& is_new) HEARTH_REQUIRES(mutex_);

@@ -14,9 +14,9 @@ CacheStats ModelCache::Impl::Stats() const {
   stats.lingering = lingering_.size();
   stats.lingering_bytes = SumLingering();
   stats.loading = flights_.size();
-  for (const auto& [key, entry] : residents_) {
+  for (const auto& [slot, entry] : residents_) {
     if (entry->in_use > 0) ++stats.in_use;
-    if (pinned_.contains(key)) ++stats.pinned;
+    if (pinned_.contains(entry->key)) ++stats.pinned;
   }
   return stats;
 }
@@ -31,7 +31,7 @@ std::vector<ResidentView> ModelCache::Impl::Residents() const {
                      pinned_.contains(entry.key), entry.state != EntryState::kResident});
   };
   std::vector<const Entry*> residents;
-  for (const auto& [key, entry] : residents_) residents.push_back(entry.get());
+  for (const auto& [slot, entry] : residents_) residents.push_back(entry.get());
   std::sort(residents.begin(), residents.end(),
             [](const Entry* a, const Entry* b) { return a->id < b->id; });
   for (const Entry* entry : residents) add(*entry);

@@ -23,7 +23,7 @@ std::string Number(double value) {
 
 TierBytes ModelCache::Impl::SumResident(const Entry* except) const {
   TierBytes sum;
-  for (const auto& [key, entry] : residents_) {
+  for (const auto& [slot, entry] : residents_) {
     if (entry.get() != except) sum = sum + entry->bytes;
   }
   return sum;
@@ -38,7 +38,7 @@ TierBytes ModelCache::Impl::SumLingering() const {
 std::size_t ModelCache::Impl::CountModels(const Entry* except) const {
   return static_cast<std::size_t>(
       std::count_if(residents_.begin(), residents_.end(), [except](const auto& item) {
-        return item.second.get() != except && CountsAsModel(item.first.kind);
+        return item.second.get() != except && CountsAsModel(item.second->key.kind);
       }));
 }
 
@@ -72,7 +72,7 @@ ModelCache::Impl::Entries ModelCache::Impl::Choose(const Guest& guest, const Nee
                                                    bool partial) const {
   Entries entries;
   entries.reserve(residents_.size());
-  for (const auto& [key, entry] : residents_) entries.push_back(entry);
+  for (const auto& [slot, entry] : residents_) entries.push_back(entry);
   // In the order of use: a policy takes the first among equals.
   std::sort(entries.begin(), entries.end(),
             [](const EntryPtr& a, const EntryPtr& b) { return a->last_use < b->last_use; });
@@ -193,7 +193,7 @@ void ModelCache::Impl::EvictExpired(Entries& to_release) {
   if (!limits_.idle_seconds) return;
   const TimePoint now = clock_->Now();
   Entries expired;
-  for (const auto& [key, entry] : residents_) {
+  for (const auto& [slot, entry] : residents_) {
     const bool idle = Seconds(now - entry->last_used).count() >= *limits_.idle_seconds;
     if (idle && CanGo(*entry)) expired.push_back(entry);
   }
@@ -231,7 +231,7 @@ std::optional<double> ModelCache::Impl::SecondsToNextExpiry() const {
   if (!limits_.idle_seconds) return std::nullopt;
   const TimePoint now = clock_->Now();
   std::optional<double> soonest;
-  for (const auto& [key, entry] : residents_) {
+  for (const auto& [slot, entry] : residents_) {
     if (!CanGo(*entry)) continue;
     const double left = *limits_.idle_seconds - Seconds(now - entry->last_used).count();
     soonest = std::max(0.0, std::min(soonest.value_or(left), left));

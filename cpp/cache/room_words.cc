@@ -26,12 +26,12 @@ std::string ModelCache::Impl::Refusal(const Guest& guest, const Need& need) cons
   const auto add = [&names](const ModelKey& key, const char* why) {
     names += (names.empty() ? "" : ", ") + key.name + why;
   };
-  for (const auto& [key, entry] : residents_) {
-    if (need.models > 0 && !CountsAsModel(key.kind)) continue;
+  for (const auto& [slot, entry] : residents_) {
+    if (need.models > 0 && !CountsAsModel(entry->key.kind)) continue;
     if (entry->in_use > 0) {
-      add(key, " (in use)");
-    } else if (pinned_.contains(key)) {
-      add(key, " (pinned)");
+      add(entry->key, " (in use)");
+    } else if (pinned_.contains(entry->key)) {
+      add(entry->key, " (pinned)");
     }
   }
   for (const EntryPtr& entry : lingering_) {
