@@ -55,7 +55,7 @@ class BetweenPrompts:
             # The wait releases the mutex, and a post takes it to wake us: between the question
             # and the wait no job can slip in.
             with queue.mutex:
-                item = original(timeout=0 if self._host.runtime.executor.has_pending else timeout)
+                item = original(timeout=0 if self._has_jobs() else timeout)
             self._node_cache.prompt_running = item is not None
             return item
 
@@ -77,10 +77,16 @@ class BetweenPrompts:
         # ComfyUI collects garbage after the flags: what died of it is known only now.
         host.models.report_changes(host.runtime.cache)
 
+    def _has_jobs(self) -> bool:
+        with self._host.gate.enter() as is_open:
+            return is_open and bool(self._host.runtime.executor.has_pending)
+
     def _guarded(self, action: Callable[[], None]) -> None:
         # Nothing stands between this and the end of ComfyUI's worker: let nothing out.
         try:
-            action()
+            with self._host.gate.enter() as is_open:
+                if is_open:
+                    action()
         except BaseException:
             _LOG.exception("work between prompts failed")
 

@@ -6,6 +6,7 @@ import atexit
 import importlib
 import logging
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from .transparent import TransparentLoaders
 from .use_recording import UseRecorder
 
 _LOG = logging.getLogger("hearth")
+# What the end of ComfyUI may be held up by; the process gives all memory back in any case.
+_SECONDS_TO_END = 10.0
 
 
 def compose(repository: Path) -> None:
@@ -85,8 +88,23 @@ def _loader_classes() -> dict[str, Any]:
 
 def _shut_down(host: Host, clock: Clock, log: LogBridge) -> None:
     clock.stop()
-    host.runtime.shutdown(host.settings.unload_on_exit)
+    if host.settings.unload_on_exit:
+        _release_on_worker(host)
+    host.gate.close(_SECONDS_TO_END)
+    host.runtime.shutdown(False)
     log.drain()
+
+
+def _release_on_worker(host: Host) -> None:
+    """Has the worker give everything back and waits for it; ComfyUI's memory code is his alone."""
+    done = threading.Event()
+
+    def release() -> None:
+        host.runtime.cache.shutdown(True)
+        done.set()
+
+    if host.runtime.executor.post(release) and not done.wait(_SECONDS_TO_END):
+        _LOG.info("a prompt still runs; its models go with the process")
 
 
 def _say(seams: Seams) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .adapter import ComfyAdapter
+from .gate import Gate
 from .prompt_scope import Asker, PromptScope
 from .residents import ResidentModels
 from .settings import Settings
@@ -22,3 +23,4 @@ class Host:
     models: ResidentModels
     scope: PromptScope
     asker: Callable[[], Asker]
+    gate: Gate = field(default_factory=Gate)

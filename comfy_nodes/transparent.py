@@ -115,7 +115,19 @@ class TransparentLoaders:
         def call() -> Any:
             return wrapped.stock(node, *args, **kwargs)
 
-        request = self._request(wrapped, args, kwargs)
+        if not self._host.settings.transparent:
+            return call()
+        # Asked before the gate, which a load on the worker may hold for long.
+        if not self._host.runtime.executor.is_current():
+            self._fell_back(wrapped.loader, "", "asked for outside the prompt worker")
+            return call()
+        with self._host.gate.enter() as is_open:
+            return self._load_through(wrapped, call, (args, kwargs)) if is_open else call()
+
+    def _load_through(
+        self, wrapped: _Wrapped, call: Callable[[], Any], inputs: tuple[Any, Any]
+    ) -> Any:
+        request = self._request(wrapped, *inputs)
         if request is None:
             return call()
         attempt = _Attempt(call)
@@ -130,12 +142,7 @@ class TransparentLoaders:
     def _request(self, wrapped: _Wrapped, args: Any, kwargs: Any) -> LoadRequest | None:
         """What to ask the cache for; None: this call is ComfyUI's alone."""
         loader = wrapped.loader
-        if not self._host.settings.transparent:
-            return None
         try:
-            if not self._host.runtime.executor.is_current():
-                self._fell_back(loader, "", "asked for outside the prompt worker")
-                return None
             inputs = bind_inputs(wrapped.stock, args, kwargs)
             files = find_files(loader, inputs, wrapped.owner)
             return make_request(loader, inputs, files, self._host.adapter.devices())
@@ -178,7 +185,9 @@ class TransparentLoaders:
             return False
         try:
             files = find_files(wrapped.loader, inputs, wrapped.owner)
-            self._note_question(wrapped, inputs, files)
+            with self._host.gate.enter() as is_open:
+                if is_open:
+                    self._note_question(wrapped, inputs, files)
             return [value for file in files for value in (file.size, file.mtime_ns, file.inode)]
         except Exception:
             return False

@@ -50,6 +50,8 @@ class UseRecorder:
 
         @functools.wraps(original)
         def load_models_gpu(*args: Any, **kwargs: Any) -> Any:
+            if not self._host.runtime.executor.is_current():
+                return original(*args, **kwargs)
             models = args[0] if args else kwargs.get("models", ())
             work = self._guarded(lambda: self._begin(models)) or []
             started = time.perf_counter()
@@ -61,8 +63,6 @@ class UseRecorder:
         return load_models_gpu
 
     def _begin(self, patchers: Any) -> list[_Work]:
-        if not self._host.runtime.executor.is_current():
-            return []
         work: list[_Work] = []
         for patcher in patchers:
             resident = self._host.models.find(getattr(patcher, "model", None))
@@ -80,7 +80,8 @@ class UseRecorder:
     def _guarded(self, action: Callable[[], Any]) -> Any:
         # A prompt must never fail because its use could not be recorded.
         try:
-            return action()
+            with self._host.gate.enter() as is_open:
+                return action() if is_open else None
         except Exception:
             if not self._complained:
                 self._complained = True
