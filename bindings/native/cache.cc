@@ -117,17 +117,16 @@ void BindConstruction(py::module_& module, PythonCacheClass& cache) {
       .def(py::init<>())
       .def("advance", &ManualClock::Advance, py::arg("seconds"))
       .def_property_readonly("now", &ManualClock::UnixSeconds);
-  cache.def(
-      py::init([](const CacheLimits& limits, std::string policy,
-                  std::optional<double> idle_seconds, std::shared_ptr<QueueExecutor> executor,
-                  std::shared_ptr<ManualClock> clock, std::size_t event_capacity) {
-        return MakeCache({limits, std::move(policy), idle_seconds, std::move(executor),
-                          std::move(clock)},
-                         event_capacity);
-      }),
-      py::arg("limits"), py::arg("policy") = "lru", py::kw_only(),
-      py::arg("idle_seconds") = std::nullopt, py::arg("executor") = nullptr,
-      py::arg("clock") = nullptr, py::arg("event_capacity") = 1024);
+  cache.def(py::init([](const CacheLimits& limits, std::string policy,
+                        std::optional<double> idle_seconds, std::shared_ptr<QueueExecutor> executor,
+                        std::shared_ptr<ManualClock> clock, std::size_t event_capacity) {
+              return MakeCache(
+                  {limits, std::move(policy), idle_seconds, std::move(executor), std::move(clock)},
+                  event_capacity);
+            }),
+            py::arg("limits"), py::arg("policy") = "lru", py::kw_only(),
+            py::arg("idle_seconds") = std::nullopt, py::arg("executor") = nullptr,
+            py::arg("clock") = nullptr, py::arg("event_capacity") = 1024);
 }
 
 void BindUse(PythonCacheClass& cache) {
@@ -139,13 +138,14 @@ void BindUse(PythonCacheClass& cache) {
            py::arg("expected") = py::dict(), "Starts the load that acquire() would do.")
       .def("record_use", &ModelCache::RecordUse, py::arg("key"), py::arg("strong") = true,
            Released())
-      .def("update_bytes",
-           [](ModelCache& self, const ModelKey& key, const py::dict& bytes) {
-             const TierBytes tiers = TierBytesFromDict(bytes);
-             py::gil_scoped_release release;
-             self.UpdateBytes(key, tiers);
-           },
-           py::arg("key"), py::arg("bytes"));
+      .def(
+          "update_bytes",
+          [](ModelCache& self, const ModelKey& key, const py::dict& bytes) {
+            const TierBytes tiers = TierBytesFromDict(bytes);
+            py::gil_scoped_release release;
+            self.UpdateBytes(key, tiers);
+          },
+          py::arg("key"), py::arg("bytes"));
 }
 
 void BindRemoval(PythonCacheClass& cache) {
@@ -154,27 +154,29 @@ void BindRemoval(PythonCacheClass& cache) {
       .def("erase", &ModelCache::Erase, py::arg("key"), py::arg("reason"), Released())
       .def("erase_by_name", &ModelCache::EraseByName, py::arg("name"), py::arg("reason"),
            Released())
-      .def("trim",
-           [](ModelCache& self, std::uint64_t host_bytes, std::uint64_t device_bytes,
-              const std::string& reason) {
-             TierBytes freed;
-             {
-               py::gil_scoped_release release;
-               freed = self.Trim(host_bytes, device_bytes, reason);
-             }
-             return ToDict(freed);
-           },
-           py::arg("host_bytes"), py::arg("device_bytes"), py::arg("reason"))
+      .def(
+          "trim",
+          [](ModelCache& self, std::uint64_t host_bytes, std::uint64_t device_bytes,
+             const std::string& reason) {
+            TierBytes freed;
+            {
+              py::gil_scoped_release release;
+              freed = self.Trim(host_bytes, device_bytes, reason);
+            }
+            return ToDict(freed);
+          },
+          py::arg("host_bytes"), py::arg("device_bytes"), py::arg("reason"))
       .def("enforce", &ModelCache::Enforce, Released())
       .def("seconds_to_next_expiry", &ModelCache::SecondsToNextExpiry, Released())
       .def("lingering_gone", &ModelCache::LingeringGone, py::arg("key"), Released())
       .def("free_lingering", &ModelCache::FreeLingering, py::arg("key") = std::nullopt, Released())
       .def("set_limits", &ModelCache::SetLimits, py::arg("limits"), Released())
-      .def("set_policy",
-           [](ModelCache& self, const std::string& name, std::optional<double> idle_seconds) {
-             self.SetPolicy(MakeEvictionPolicy(name, idle_seconds));
-           },
-           py::arg("name"), py::arg("idle_seconds") = std::nullopt, Released())
+      .def(
+          "set_policy",
+          [](ModelCache& self, const std::string& name, std::optional<double> idle_seconds) {
+            self.SetPolicy(MakeEvictionPolicy(name, idle_seconds));
+          },
+          py::arg("name"), py::arg("idle_seconds") = std::nullopt, Released())
       .def_property_readonly("limits", &ModelCache::limits)
       .def("shutdown", &ModelCache::Shutdown, py::arg("release"), Released());
 }

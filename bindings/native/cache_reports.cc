@@ -16,16 +16,15 @@ namespace {
 
 py::dict ToDict(const CacheStats& stats) {
   using namespace py::literals;
-  return py::dict(
-      "hits"_a = stats.hits, "misses"_a = stats.misses, "loads"_a = stats.loads,
-      "load_failures"_a = stats.load_failures, "evictions"_a = stats.evictions,
-      "erasures"_a = stats.erasures, "reloads"_a = stats.reloads,
-      "served_uncached"_a = stats.served_uncached, "reclaims"_a = stats.reclaims,
-      "busy"_a = stats.busy, "resident"_a = stats.resident,
-      "resident_models"_a = stats.resident_models, "in_use"_a = stats.in_use,
-      "pinned"_a = stats.pinned, "lingering"_a = stats.lingering, "loading"_a = stats.loading,
-      "resident_bytes"_a = ToDict(stats.resident_bytes),
-      "lingering_bytes"_a = ToDict(stats.lingering_bytes));
+  return py::dict("hits"_a = stats.hits, "misses"_a = stats.misses, "loads"_a = stats.loads,
+                  "load_failures"_a = stats.load_failures, "evictions"_a = stats.evictions,
+                  "erasures"_a = stats.erasures, "reloads"_a = stats.reloads,
+                  "served_uncached"_a = stats.served_uncached, "reclaims"_a = stats.reclaims,
+                  "busy"_a = stats.busy, "resident"_a = stats.resident,
+                  "resident_models"_a = stats.resident_models, "in_use"_a = stats.in_use,
+                  "pinned"_a = stats.pinned, "lingering"_a = stats.lingering,
+                  "loading"_a = stats.loading, "resident_bytes"_a = ToDict(stats.resident_bytes),
+                  "lingering_bytes"_a = ToDict(stats.lingering_bytes));
 }
 
 py::dict ToDict(const ResidentView& view) {
@@ -42,9 +41,9 @@ py::dict ToDict(const CacheEvent& event) {
   using namespace py::literals;
   return py::dict("sequence"_a = event.sequence, "unix_seconds"_a = event.unix_seconds,
                   "kind"_a = ToString(event.kind), "model"_a = event.model,
-                  "loader"_a = event.loader, "reason"_a = event.reason,
-                  "node"_a = event.asker.node, "prompt"_a = event.asker.prompt,
-                  "bytes"_a = ToDict(event.bytes), "ms"_a = event.ms);
+                  "loader"_a = event.loader, "reason"_a = event.reason, "node"_a = event.asker.node,
+                  "prompt"_a = event.asker.prompt, "bytes"_a = ToDict(event.bytes),
+                  "ms"_a = event.ms);
 }
 
 template <typename Value>

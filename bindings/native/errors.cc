@@ -36,9 +36,8 @@ void Translate(std::exception_ptr pointer) {
   } catch (const CheckpointNotFound& error) {
     RaiseAs("CheckpointNotFoundError", error);
   } catch (const CheckpointCorrupt& error) {
-    Raise(ErrorClass("CheckpointCorruptError")(error.what(), error.file_name(),
-                                               error.byte_offset(), error.tensor(),
-                                               error.expected()));
+    Raise(ErrorClass("CheckpointCorruptError")(error.what(), error.file_name(), error.byte_offset(),
+                                               error.tensor(), error.expected()));
   } catch (const DeviceOutOfMemory& error) {
     RaiseAs("DeviceOutOfMemoryError", error);
   } catch (const CacheBusy& error) {

@@ -39,16 +39,18 @@ void BindExecutor(py::module_& module) {
              return std::make_shared<QueueExecutor>(JobFrom(std::move(wake)));
            }),
            py::arg("wake") = py::none())
-      .def("set_wake",
-           [](QueueExecutor& self, py::object wake) { self.SetWake(JobFrom(std::move(wake))); },
-           py::arg("wake"))
-      .def("post",
-           [](QueueExecutor& self, py::function job) {
-             std::function<void()> call = JobFrom(std::move(job));
-             py::gil_scoped_release release;
-             return self.Post(std::move(call));
-           },
-           py::arg("job"), "Queues a callable; False when the executor is closed.")
+      .def(
+          "set_wake",
+          [](QueueExecutor& self, py::object wake) { self.SetWake(JobFrom(std::move(wake))); },
+          py::arg("wake"))
+      .def(
+          "post",
+          [](QueueExecutor& self, py::function job) {
+            std::function<void()> call = JobFrom(std::move(job));
+            py::gil_scoped_release release;
+            return self.Post(std::move(call));
+          },
+          py::arg("job"), "Queues a callable; False when the executor is closed.")
       .def("adopt_current_thread", &QueueExecutor::AdoptCurrentThread, Released())
       .def("is_current", &QueueExecutor::IsCurrent, Released())
       .def("run_pending", &QueueExecutor::RunPending, py::arg("budget_seconds") = std::nullopt,

@@ -12,8 +12,8 @@ namespace py = pybind11;
 namespace hearth {
 namespace {
 
-ModelKey MakeKey(const std::string& kind, std::string loader, std::string name,
-                 std::string options, std::string identity) {
+ModelKey MakeKey(const std::string& kind, std::string loader, std::string name, std::string options,
+                 std::string identity) {
   return {ModelKindFromString(kind), std::move(loader), std::move(name), std::move(options),
           std::move(identity)};
 }

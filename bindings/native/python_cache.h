@@ -10,8 +10,8 @@
 
 namespace hearth {
 
-// A handle as Python holds it: close() may be called twice, and the last reference going away closes
-// it too. Closing may release a model, so it is done without the GIL.
+// A handle as Python holds it: close() may be called twice, and the last reference going away
+// closes it too. Closing may release a model, so it is done without the GIL.
 class PythonHandle {
  public:
   explicit PythonHandle(ModelHandle handle) : handle_(std::move(handle)) {}

@@ -22,7 +22,9 @@ std::uint64_t Field(const py::dict& bytes, const char* name) {
 }
 
 // Reports an error that has nobody to go to, as Python does for destructors.
-void Discard(py::error_already_set& error, const char* where) { error.discard_as_unraisable(where); }
+void Discard(py::error_already_set& error, const char* where) {
+  error.discard_as_unraisable(where);
+}
 
 }  // namespace
 

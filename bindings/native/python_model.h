@@ -16,8 +16,8 @@
 
 namespace hearth {
 
-// A Python object that may be copied and destroyed on any thread, with or without the GIL. After the
-// interpreter has begun to end it is leaked: the GIL can no longer be had.
+// A Python object that may be copied and destroyed on any thread, with or without the GIL. After
+// the interpreter has begun to end it is leaked: the GIL can no longer be had.
 std::shared_ptr<pybind11::object> ShareAcrossThreads(pybind11::object object);
 
 // Throws TypeError for a keyword that is not among `known`: a misspelt one must not be ignored.
@@ -26,8 +26,8 @@ void RequireKnown(const pybind11::kwargs& given, std::initializer_list<std::stri
 TierBytes TierBytesFromDict(const pybind11::dict& bytes);
 pybind11::dict ToDict(const TierBytes& bytes);
 
-// What a Python loader raised, BaseExceptions such as ComfyUI's interrupt included. It can be thrown
-// again for every waiter, which pybind11's own error_already_set cannot.
+// What a Python loader raised, BaseExceptions such as ComfyUI's interrupt included. It can be
+// thrown again for every waiter, which pybind11's own error_already_set cannot.
 class PythonLoadError final : public Error {
  public:
   PythonLoadError(std::shared_ptr<pybind11::object> value, const std::string& message)

@@ -56,7 +56,8 @@ int PythonLevel(LogLevel level) {
 
 std::vector<std::pair<int, std::string>> DrainedLog() {
   std::vector<std::pair<int, std::string>> lines;
-  for (LogLine& line : DrainLog()) lines.emplace_back(PythonLevel(line.level), std::move(line.text));
+  for (LogLine& line : DrainLog())
+    lines.emplace_back(PythonLevel(line.level), std::move(line.text));
   return lines;
 }
 
@@ -74,8 +75,9 @@ void BindRuntimeClass(py::module_& module) {
            "Reads a config and applies it at once; False when it has faults.")
       .def("set_active_headroom", &Runtime::SetActiveHeadroom, py::arg("bytes"), Released())
       .def("host_memory", &HostMemoryDict)
-      .def("drain_log", [](Runtime&) { return DrainedLog(); },
-           "Lines logged since the last call, as (Python logging level, text).")
+      .def(
+          "drain_log", [](Runtime&) { return DrainedLog(); },
+          "Lines logged since the last call, as (Python logging level, text).")
       .def("shutdown", &Runtime::Shutdown, py::arg("release"), Released());
 }
 

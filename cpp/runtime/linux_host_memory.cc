@@ -57,10 +57,10 @@ std::vector<GroupFiles> MemoryGroups(const std::string& root) {
     std::string path = line.substr(second + 1);
     while (true) {
       if (path == "/") path.clear();
-      groups.push_back(v2 ? GroupFiles{base + path, "/memory.max", "/memory.current",
-                                       "inactive_file"}
-                          : GroupFiles{base + path, "/memory.limit_in_bytes",
-                                       "/memory.usage_in_bytes", "total_inactive_file"});
+      groups.push_back(
+          v2 ? GroupFiles{base + path, "/memory.max", "/memory.current", "inactive_file"}
+             : GroupFiles{base + path, "/memory.limit_in_bytes", "/memory.usage_in_bytes",
+                          "total_inactive_file"});
       if (path.empty()) break;
       path.erase(path.rfind('/'));
     }

@@ -106,7 +106,9 @@ class CacheAgainstReference(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = hearth.ManualClock()
-        limits = hearth.CacheLimits(max_models=MAX_MODELS, max_host_bytes=MAX_HOST, idle_seconds=IDLE)
+        limits = hearth.CacheLimits(
+            max_models=MAX_MODELS, max_host_bytes=MAX_HOST, idle_seconds=IDLE
+        )
         self.cache = hearth.ModelCache(limits, "lru", clock=self.clock)
         self.reference = Reference()
         self.held: list[tuple[str, hearth.ModelHandle]] = []

@@ -93,7 +93,12 @@ def test_a_misspelt_keyword_is_refused() -> None:
 
 def test_a_loader_that_returns_nonsense_is_an_error_not_a_crash() -> None:
     models = cache()
-    for bad in (lambda: None, lambda: (Model(),), lambda: (Model(), 3), lambda: (Model(), {"device": -1})):
+    for bad in (
+        lambda: None,
+        lambda: (Model(),),
+        lambda: (Model(), 3),
+        lambda: (Model(), {"device": -1}),
+    ):
         with pytest.raises((TypeError, ValueError, RuntimeError)):
             models.acquire(key("a"), bad)
     assert models.stats()["resident"] == 0
@@ -130,7 +135,9 @@ def test_other_threads_run_while_one_waits_for_a_load() -> None:
     executor = hearth.QueueExecutor()
     models = hearth.ModelCache(hearth.CacheLimits(), executor=executor)
     got: list[object] = []
-    waiter = threading.Thread(target=lambda: got.append(models.acquire(key("a"), load(Model())).value))
+    waiter = threading.Thread(
+        target=lambda: got.append(models.acquire(key("a"), load(Model())).value)
+    )
     waiter.start()
     while not executor.has_pending:
         pass  # spins with the GIL until the waiter has posted, which needs the GIL in turn
@@ -192,7 +199,9 @@ def test_the_growth_test_can_fail() -> None:
     assert _grows(10_000, keep=[]) > 100 << 20
 
 
-@pytest.mark.parametrize("ending", ["", "hearth.runtime().shutdown(True)", "hearth.runtime().shutdown(False)"])
+@pytest.mark.parametrize(
+    "ending", ["", "hearth.runtime().shutdown(True)", "hearth.runtime().shutdown(False)"]
+)
 def test_a_process_with_residents_ends_with_exit_code_zero(ending: str) -> None:
     program = f"""
         import sys
@@ -207,5 +216,10 @@ def test_a_process_with_residents_ends_with_exit_code_zero(ending: str) -> None:
         other.acquire(hearth.ModelKey("vae", "L", "b"), lambda: (Model(), {{}})).close()
         {ending}
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,7 +9,8 @@ namespace {
 
 TEST(RuntimeTest, AGoodConfigIsInForceAtOnce) {
   Runtime runtime;
-  ASSERT_TRUE(runtime.Configure(R"({"max_cached_models": 1, "unload": {"idle_seconds": 9}})", "test"));
+  ASSERT_TRUE(
+      runtime.Configure(R"({"max_cached_models": 1, "unload": {"idle_seconds": 9}})", "test"));
   EXPECT_EQ(runtime.cache()->limits().max_models, 1U);
   EXPECT_EQ(runtime.cache()->limits().idle_seconds, 9.0);
   EXPECT_EQ(runtime.config_state().source, "test");
