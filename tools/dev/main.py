@@ -124,6 +124,7 @@ def _stubs(options: argparse.Namespace) -> int:
     native.build_module()
     if not options.check:
         stubs.write()
+        native.build_module()  # a module knows the stubs it was built with
         say(f"Written: {stubs.shown()}")
         return 0
     difference = stubs.difference()
