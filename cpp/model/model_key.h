@@ -20,11 +20,11 @@ constexpr bool CountsAsModel(ModelKind kind) {
 }
 
 // What a model is called. Two keys are the same model when all fields are equal; they are the same
-// *slot* when all fields but `identity` are: the same name and options, perhaps another file by now.
+// *slot* when all fields but `identity` are: the same name and options, perhaps another file now.
 struct ModelKey {
   ModelKind kind = ModelKind::kCheckpoint;
-  std::string loader;    // class of the loader, e.g. "UNETLoader"
-  std::string name;      // entry of the model list, e.g. "z_image_turbo_bf16.safetensors"; never a path
+  std::string loader;  // class of the loader, e.g. "UNETLoader"
+  std::string name;  // entry of the model list, e.g. "z_image_turbo_bf16.safetensors"; never a path
   std::string options;   // canonical text of every other input and of the current devices
   std::string identity;  // identity of the file(s): real path, size, mtime_ns, inode
 

@@ -7,12 +7,12 @@ namespace hearth {
 
 // What became of a model after Release().
 struct ReleaseOutcome {
-  // Bytes that are still taken because somebody outside (a workflow) holds the model. All zero: gone.
+  // Bytes still taken because somebody outside (a workflow) holds the model. All zero: gone.
   TierBytes lingering;
   bool is_lingering = false;
 };
 
-// A loaded model, as the cache sees it: something that takes memory and can give it back. Every call
+// A loaded model, as the cache sees it: something that takes memory and can give it back. Each call
 // is made on the cache's Executor and never under its lock; the destructor may run on any thread.
 class Resident {
  public:

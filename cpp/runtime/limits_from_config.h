@@ -8,7 +8,7 @@
 
 namespace hearth {
 
-// The limits a config asks for. `active_headroom` is the free RAM below which ComfyUI starts to drop
+// The limits a config asks for. `active_headroom` is the free RAM below which ComfyUI drops
 // the running prompt's results; it is used, with a margin, where the config leaves
 // budget.keep_free_ram_gib to us.
 CacheLimits LimitsFromConfig(const Config& config, std::uint64_t active_headroom);

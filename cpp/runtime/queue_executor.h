@@ -27,7 +27,7 @@ class QueueExecutor final : public Executor {
   // From now on the calling thread is the one that jobs run on.
   void AdoptCurrentThread();
   // Adopts the thread and runs what is queued, jobs posted meanwhile included, until the queue is
-  // empty or the budget is spent; at least one job is run. A job's exception is logged and ends only
+  // empty or the budget is spent; at least one job is run. A job's exception is logged, ends only
   // that job. Returns how many were run.
   std::size_t RunPending(std::optional<double> budget_seconds = std::nullopt);
   bool has_pending() const;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from dataclasses import dataclass, field
@@ -60,10 +61,17 @@ def _count(case: ElementTree.Element, outcome: Outcome) -> None:
         outcome.failures.append(name)
     elif skip is not None or case.get("status") in {"notrun", "disabled"}:
         outcome.skipped += 1
-        reason = skip.get("message") if skip is not None else None
-        outcome.skips[reason or f"{name} was not run"] += 1
+        outcome.skips[_reason(skip) or f"{name} was not run"] += 1
     else:
         outcome.passed += 1
+
+
+def _reason(skip: ElementTree.Element | None) -> str:
+    if skip is None:
+        return ""
+    # pytest puts the reason of a whole file's skip into the text, as a tuple's source.
+    whole_file = re.search(r"Skipped: (.*?)['\"]\)?$", skip.text or "", re.DOTALL)
+    return whole_file.group(1) if whole_file else skip.get("message") or ""
 
 
 def merged(runner: str, outcomes: list[Outcome]) -> Outcome:
