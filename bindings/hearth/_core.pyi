@@ -7,7 +7,7 @@ from __future__ import annotations
 import collections.abc
 import os
 import typing
-__all__: list[str] = ['CacheLimits', 'Checkpoint', 'FileIdentity', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'NATIVE_API', 'QueueExecutor', 'Runtime', 'TensorInfo', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'runtime']
+__all__: list[str] = ['CacheLimits', 'Checkpoint', 'FileIdentity', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
 class ModelKey:
     """
     What a model is called; immutable and hashable.
@@ -333,9 +333,12 @@ def identify_file(path: os.PathLike | str | bytes) -> FileIdentity:
     """
     Looks a file up without reading it; refuses what is missing or no regular file.
     """
+def native_api() -> str:
+    """
+    Hash of the stub file this module was built with.
+    """
 def runtime() -> Runtime:
     """
     The one runtime of this process.
     """
-NATIVE_API: int = 1
 __version__: str = '0.1.0'

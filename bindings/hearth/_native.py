@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from pathlib import Path
 
 from hearth.errors import NativeUnavailable
-
-# The meaning of the native functions this Python code was written for; bindings/native/module.cc
-# carries its counterpart.
-NATIVE_API = 1
 
 _BUILD_HINT = "build it with `HEARTH_PYTHON={python} ./dev build` in hearth's folder"
 
@@ -26,7 +24,15 @@ except ImportError as error:
     reason = "is not built for this Python" if error.name == "hearth._core" else f"failed ({error})"
     raise NativeUnavailable(f"hearth's native module {reason}: {_hint()}.") from error
 
-if getattr(_core, "NATIVE_API", None) != NATIVE_API:
+
+def _is_of_these_sources() -> bool:
+    """Whether the module was built with the stub file that lies beside this one."""
+    stub = Path(__file__).with_name("_core.pyi").read_bytes()
+    built_with = getattr(_core, "native_api", str)()
+    return bool(built_with == hashlib.sha256(stub).hexdigest())
+
+
+if not _is_of_these_sources():
     raise NativeUnavailable(f"hearth's native module is of another version: {_hint()}.")
 
-__all__ = ["NATIVE_API", "_core"]
+__all__ = ["_core"]
