@@ -96,6 +96,10 @@ struct CacheStats {
 
 // Keeps loaded models so that a second request pays no load.
 //
+// Room is made before a load: victims of the policy first, then workflows are asked to let go of
+// what lingers. A model that does not fit all the same is served uncached, and nobody goes for it.
+// Free RAM is eased in the same way but refuses nobody.
+//
 // Thread-safe. Loads and releases run on the given Executor, at most one load per key at a time,
 // and never under the cache's lock; nor is the lock held across a free or a log call. A failed load
 // is not cached. A key whose slot is resident with another identity is a changed file: the new
@@ -118,9 +122,11 @@ class ModelCache {
   // The resident model, or an empty handle. Never loads, never waits for a load. A strong use.
   [[nodiscard]] ModelHandle Lookup(const ModelKey& key);
   // The model, loaded first if absent; reclaimed if it lingers. Throws what the loader throws,
-  // CacheBusy if the request asks for it, CacheClosed after Shutdown.
+  // CacheBusy if the request asks for it (and the load has not begun), CacheClosed after Shutdown
+  // or when the executor will run no more jobs, Error when a loader asks for what it is loading.
   [[nodiscard]] ModelHandle Acquire(const LoadRequest& request);
-  // Starts the load that Acquire would do. The model becomes resident whether or not anybody waits.
+  // Starts the load that Acquire would do. The model becomes resident whether or not anybody waits;
+  // when there is no room for it and nobody waits, nothing is read.
   LoadTicket Prewarm(const LoadRequest& request);
 
   // Records work done with a resident (strong) or a question about it (weak: renews its idle time,
@@ -133,7 +139,8 @@ class ModelCache {
   // A pinned slot is never evicted. Pinning does not load and holds for the slot, present or not.
   void Pin(const ModelKey& key);
   void Unpin(const ModelKey& key);
-  // Drops the key; bytes go with the last handle. False when it was not resident.
+  // Drops the key at once, pinned or in use; bytes go with the last handle. False when it was not
+  // resident.
   bool Erase(const ModelKey& key, const std::string& reason);
   // Drops every resident of that name, pinned ones too; returns how many.
   std::size_t EraseByName(const std::string& name, const std::string& reason);
@@ -145,12 +152,14 @@ class ModelCache {
   // When Enforce() will next have something to do because of idle time; nullopt: never.
   std::optional<double> SecondsToNextExpiry() const;
 
-  // The last outside holder of a lingering model let go (reported by whoever watches it).
+  // The last outside holder of a lingering model let go (reported by whoever watches it). Of
+  // several generations of a key that linger, the oldest goes.
   void LingeringGone(const ModelKey& key);
   // Asks the outside holders of that key, or of every lingering model, to let go. Returns how many
   // are gone. Runs on the executor: elsewhere it is posted and the answer is 0.
   std::size_t FreeLingering(const std::optional<ModelKey>& key);
 
+  // Applied at once. Turning the cache off drops every resident, pinned or in use, as Erase does.
   void SetLimits(const CacheLimits& limits);
   void SetPolicy(std::unique_ptr<EvictionPolicy> policy);
   CacheLimits limits() const;
@@ -158,8 +167,9 @@ class ModelCache {
   std::vector<ResidentView> Residents() const;  // resident first, then lingering; stable order
   EventRing& events() const;
 
-  // Ends it: waits for a running load, refuses further ones. `release` false leaves the residents
-  // to the end of the process (they are leaked on purpose). Idempotent.
+  // Ends it: waits for a running load, fails queued ones, refuses further ones. `release` false
+  // leaves the residents to the end of the process (they are leaked on purpose). Only the first
+  // call counts.
   void Shutdown(bool release);
 
  private:

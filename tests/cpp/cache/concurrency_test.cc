@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <barrier>
+#include <functional>
 #include <latch>
 #include <random>
 #include <thread>
 #include <vector>
 
+#include "base/error.h"
 #include "fakes/worker_fixture.h"
 
 namespace hearth {
@@ -13,41 +16,80 @@ namespace {
 
 using ConcurrencyTest = WorkerCacheTest;
 
-TEST_F(ConcurrencyTest, ThirtyTwoCallersOfOneKeyShareOneLoad) {
-  constexpr int kCallers = 32;
-  std::latch all_asked(kCallers);
-  const LoaderPtr loader = Loader({.during = [&] { all_asked.wait(); }});
-  std::vector<std::thread> callers;
-  std::atomic<int> served = 0;
-  for (int i = 0; i < kCallers; ++i) {
-    callers.emplace_back([&] {
-      all_asked.count_down();
-      if (cache_->Acquire(Request(Key("a"), loader))) ++served;
-    });
+// Each request that finds no resident is a miss, so the misses tell how many wait for a load.
+class CrowdTest : public WorkerCacheTest {
+ protected:
+  std::function<void()> UntilMisses(std::uint64_t count) {
+    return [this, count] {
+      while (cache_->Stats().misses < count) std::this_thread::yield();
+    };
   }
-  for (std::thread& caller : callers) caller.join();
-  EXPECT_EQ(served, kCallers);
+  // Runs `ask` on that many threads, and returns for how many it was true.
+  int Crowd(int size, const std::function<bool()>& ask) {
+    std::atomic<int> well = 0;
+    std::vector<std::thread> callers;
+    for (int i = 0; i < size; ++i) callers.emplace_back([&] { well += ask() ? 1 : 0; });
+    for (std::thread& caller : callers) caller.join();
+    return well;
+  }
+};
+
+TEST_F(CrowdTest, ThirtyTwoCallersOfOneKeyShareOneLoad) {
+  const LoaderPtr loader = Loader({.during = UntilMisses(32)});
+  const int served = Crowd(32, [&] {
+    const ModelHandle handle = cache_->Acquire(Request(Key("a"), loader));
+    return handle.cached() && !handle.was_hit();
+  });
+  EXPECT_EQ(served, 32);
   EXPECT_EQ(loader->log().loads, 1);
+  EXPECT_EQ(cache_->Stats().in_use, 0U);
 }
 
-TEST_F(ConcurrencyTest, EveryWaiterOfAFailedLoadGetsItsError) {
-  constexpr int kCallers = 8;
-  std::latch all_waiting(1);
-  const LoaderPtr loader = Loader({.failure = "no", .during = [&] { all_waiting.wait(); }});
-  std::vector<std::thread> callers;
-  std::atomic<int> failed = 0;
-  for (int i = 0; i < kCallers; ++i) {
-    callers.emplace_back([&] {
-      try {
-        (void)cache_->Acquire(Request(Key("a"), loader));
-      } catch (const std::runtime_error& error) {
-        if (std::string(error.what()) == "no") ++failed;
-      }
-    });
-  }
-  all_waiting.count_down();
-  for (std::thread& caller : callers) caller.join();
-  EXPECT_EQ(failed, kCallers);
+TEST_F(CrowdTest, EveryWaiterOfAFailedLoadGetsItsError) {
+  const LoaderPtr loader = Loader({.failure = "no", .during = UntilMisses(32)});
+  const int failed = Crowd(32, [&] {
+    try {
+      (void)cache_->Acquire(Request(Key("a"), loader));
+      return false;
+    } catch (const std::runtime_error& error) {
+      return std::string(error.what()) == "no";
+    }
+  });
+  EXPECT_EQ(failed, 32);
+  EXPECT_EQ(loader->log().loads, 1);
+  EXPECT_EQ(cache_->Stats().load_failures, 1U);
+}
+
+TEST_F(CrowdTest, WhoTakesAnUncachedModelIsServedThoughTheFirstToAskWouldNot) {
+  Make({.max_models = 1});
+  const ModelHandle held = cache_->Acquire(Request(Key("held"), Loader()));
+  worker_->Post(UntilMisses(3));  // until both are asking for the one load behind this job
+  LoadRequest strict = Request(Key("a"), Loader());
+  strict.when_busy = WhenBusy::kThrow;
+  std::atomic<bool> refused = false;
+  std::thread first([&] {
+    try {
+      (void)cache_->Acquire(strict);
+    } catch (const CacheBusy&) {
+      refused = true;
+    }
+  });
+  UntilMisses(2)();
+  const ModelHandle handle = cache_->Acquire(Request(Key("a"), Loader()));
+  first.join();
+  EXPECT_TRUE(refused);
+  EXPECT_FALSE(handle.cached());
+}
+
+TEST_F(CrowdTest, AnUncachedModelIsReleasedOnceWithItsLastHandle) {
+  Make({.max_models = 0});
+  const LoaderPtr loader = Loader({.during = UntilMisses(8)});
+  const int served = Crowd(8, [&] { return !cache_->Acquire(Request(Key("a"), loader)).cached(); });
+  EXPECT_EQ(served, 8);
+  worker_->Drain();
+  EXPECT_EQ(loader->log().loads, 1);
+  EXPECT_EQ(loader->log().releases, 1);
+  EXPECT_EQ(loader->log().destroyed, 1);
 }
 
 TEST_F(ConcurrencyTest, LoadsAndReleasesRunOnTheExecutorsThread) {
@@ -62,7 +104,6 @@ TEST_F(ConcurrencyTest, TheExecutorTakesOverALoadThatWaitsForIt) {
   std::latch posted(1);
   bool served = false;
   const LoaderPtr loader = Loader();
-  std::thread other;
   worker_->Post([&] {
     posted.wait();  // another thread has asked by now, and its load is queued behind this job
     served = static_cast<bool>(cache_->Acquire(Request(Key("a"), loader)));

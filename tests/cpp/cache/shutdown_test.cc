@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "base/error.h"
+#include "fakes/leaks_on_purpose.h"
+#include "fakes/manual_executor.h"
 #include "fakes/worker_fixture.h"
 
 namespace hearth {
@@ -25,8 +27,56 @@ TEST_F(ShutdownTest, ReleasesTheResidentsWhenAsked) {
 TEST_F(ShutdownTest, LeavesTheResidentsToTheEndOfTheProcessWhenAsked) {
   Make({});
   const LoaderPtr loader = Load("a");
-  cache_->Shutdown(false);
+  {
+    const LeaksOnPurpose leaks;
+    cache_->Shutdown(false);
+  }
+  cache_.reset();
   EXPECT_EQ(loader->log().releases, 0);
+  EXPECT_EQ(loader->log().destroyed, 0);
+}
+
+TEST_F(ShutdownTest, JobsThatAClosedExecutorDropsLeaveNobodyWaiting) {
+  const auto executor = std::make_shared<ManualExecutor>();
+  executor_ = executor;
+  Make({});
+  const LoaderPtr loader = Loader();
+  const LoadTicket queued = cache_->Prewarm(Request(Key("a"), loader));
+  EXPECT_FALSE(queued.IsReady());
+  executor->Close();
+  EXPECT_TRUE(queued.IsReady());
+  EXPECT_THROW((void)queued.Wait(), CacheClosed);
+  EXPECT_THROW((void)cache_->Acquire(Request(Key("b"), loader)), CacheClosed);
+  EXPECT_EQ(loader->log().loads, 0);
+  EXPECT_EQ(cache_->Stats().loading, 0U);
+}
+
+TEST_F(ShutdownTest, WithoutItsThreadAModelIsLeakedRatherThanReleasedOnAnother) {
+  const auto executor = std::make_shared<ManualExecutor>();
+  executor_ = executor;
+  Make({});
+  const LoaderPtr dropped = Loader();
+  const LoaderPtr refused = Loader();
+  ModelHandle handle;
+  executor->Run([&] {
+    Load("a", dropped);
+    handle = cache_->Acquire(Request(Key("b"), refused));
+  });
+  const LeaksOnPurpose leaks;
+  cache_->Erase(Key("a"), "test");
+  cache_->Erase(Key("b"), "test");
+  executor->Close();
+  handle = ModelHandle();
+  EXPECT_EQ(dropped->log().releases + refused->log().releases, 0);
+  EXPECT_EQ(dropped->log().destroyed + refused->log().destroyed, 0);
+}
+
+TEST_F(ShutdownTest, ALoaderThatEndsTheCacheGetsItsModelUncached) {
+  Make({});
+  const LoaderPtr loader = Loader({.during = [&] { cache_->Shutdown(true); }});
+  const ModelHandle handle = cache_->Acquire(Request(Key("a"), loader));
+  EXPECT_FALSE(handle.cached());
+  EXPECT_EQ(LastEvent(EventKind::kServedUncached).reason, "the cache was shut down");
 }
 
 TEST_F(ShutdownTest, AHandleMayOutliveTheCache) {

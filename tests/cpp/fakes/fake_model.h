@@ -20,6 +20,7 @@ struct FakeModelLog {
   std::atomic<int> loads = 0;
   std::atomic<int> releases = 0;
   std::atomic<int> reclaims = 0;
+  std::atomic<int> asked = 0;  // to let go
   std::atomic<int> destroyed = 0;
   std::atomic<std::thread::id> load_thread;
   std::atomic<std::thread::id> release_thread;
@@ -33,6 +34,7 @@ struct FakeModelPlan {
   bool lets_go = true;           // and the workflow lets go when asked
   std::string failure;           // the load throws this, if not empty
   std::function<void()> during;  // run in mid-load: a gate, or a nested call
+  std::function<void()> during_release;
   std::shared_ptr<FakeMemoryProbe> machine;
 };
 
@@ -45,6 +47,7 @@ class FakeResident final : public Resident {
   ReleaseOutcome Release() noexcept override {
     ++log_->releases;
     log_->release_thread = std::this_thread::get_id();
+    if (plan_.during_release) plan_.during_release();
     if (plan_.lingers) return {plan_.bytes, true};
     GiveBack();
     return {};
@@ -54,6 +57,7 @@ class FakeResident final : public Resident {
     return plan_.reclaimable;
   }
   ReleaseOutcome FreeLingering() noexcept override {
+    ++log_->asked;
     if (!plan_.lets_go) return {plan_.bytes, true};
     GiveBack();
     return {};
