@@ -11,6 +11,11 @@ namespace {
 
 class SurprisesTest : public CacheTest {
  protected:
+  // Jobs that were never run would keep the cache, and the cache its executor.
+  ~SurprisesTest() override {
+    cache_.reset();
+    manual_->Run();
+  }
   void MakeManual(CacheLimits limits) {
     executor_ = manual_;
     Make(limits);
