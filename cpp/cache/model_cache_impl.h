@@ -168,6 +168,9 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   EntryPtr TakeBack(const ModelKey& key) HEARTH_EXCLUDES(mutex_);
   std::size_t FreeLingeringNow(const std::optional<ModelKey>& key) HEARTH_EXCLUDES(mutex_);
 
+  // --- reports (reports.cc)
+  ResidentView View(const Entry& entry, TimePoint now) const HEARTH_REQUIRES(mutex_);
+
   // The resident of that slot, or null; and the one of exactly that key, identity included.
   EntryPtr FindSlot(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
   EntryPtr FindResident(const ModelKey& key) const HEARTH_REQUIRES(mutex_);

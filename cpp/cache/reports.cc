@@ -21,21 +21,27 @@ CacheStats ModelCache::Impl::Stats() const {
   return stats;
 }
 
+ResidentView ModelCache::Impl::View(const Entry& entry, TimePoint now) const {
+  return {entry.key,
+          entry.bytes,
+          Seconds(now - entry.last_used).count(),
+          Seconds(now - entry.since).count(),
+          entry.uses,
+          entry.in_use,
+          pinned_.contains(entry.key),
+          entry.state != EntryState::kResident};
+}
+
 std::vector<ResidentView> ModelCache::Impl::Residents() const {
   MutexLock lock(mutex_);
   const TimePoint now = clock_->Now();
-  std::vector<ResidentView> views;
-  const auto add = [&](const Entry& entry) {
-    views.push_back({entry.key, entry.bytes, Seconds(now - entry.last_used).count(),
-                     Seconds(now - entry.since).count(), entry.uses, entry.in_use,
-                     pinned_.contains(entry.key), entry.state != EntryState::kResident});
-  };
-  std::vector<const Entry*> residents;
-  for (const auto& [slot, entry] : residents_) residents.push_back(entry.get());
-  std::sort(residents.begin(), residents.end(),
+  std::vector<const Entry*> entries;
+  for (const auto& [slot, entry] : residents_) entries.push_back(entry.get());
+  std::sort(entries.begin(), entries.end(),
             [](const Entry* a, const Entry* b) { return a->id < b->id; });
-  for (const Entry* entry : residents) add(*entry);
-  for (const EntryPtr& entry : lingering_) add(*entry);
+  for (const EntryPtr& entry : lingering_) entries.push_back(entry.get());
+  std::vector<ResidentView> views;
+  for (const Entry* entry : entries) views.push_back(View(*entry, now));
   return views;
 }
 
