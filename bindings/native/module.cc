@@ -5,8 +5,9 @@
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Native core of hearth: cache, config, executor and checkpoint checks.";
-  module.def("native_api", [] { return HEARTH_NATIVE_API; },
-             "Hash of the stub file this module was built with.");
+  module.def(
+      "native_api", [] { return HEARTH_NATIVE_API; },
+      "Hash of the stub file this module was built with.");
   module.attr("__version__") = HEARTH_VERSION;
   hearth::RegisterErrors(module);
   hearth::BindModelKey(module);
