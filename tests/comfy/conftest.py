@@ -66,7 +66,8 @@ def start_comfy(
             models=models,
             packs={"spy": SPY_PACK} | ({} if hearth is None else {"hearth": hearth}),
             flags=("--cpu", *flags),
-            env={"HEARTH_CONFIG": str(file.path)},
+            # Toy models gain nothing from a second thread, and lose much on a busy machine.
+            env={"HEARTH_CONFIG": str(file.path), "OMP_NUM_THREADS": "1"},
         )
         server = ComfyServer(spec)
         server.start()
