@@ -48,24 +48,6 @@ ValueCounts CountMinusZero(const char* bytes, std::size_t size) {
 
 }  // namespace
 
-bool CanHoldNan(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF8E5M2:
-    case Dtype::kF8E4M3:
-    case Dtype::kF8E8M0:
-    case Dtype::kF8E4M3Fnuz:
-    case Dtype::kF8E5M2Fnuz:
-    case Dtype::kF16:
-    case Dtype::kBF16:
-    case Dtype::kF32:
-    case Dtype::kC64:
-    case Dtype::kF64:
-      return true;
-    default:
-      return false;
-  }
-}
-
 ValueCounts CountValues(Dtype dtype, const char* bytes, std::size_t size) {
   switch (dtype) {
     case Dtype::kF8E5M2:

@@ -21,9 +21,6 @@ struct ValueCounts {
   bool operator==(const ValueCounts&) const = default;
 };
 
-// True for the types that can hold NaN.
-bool CanHoldNan(Dtype dtype);
-
 // Counts over `size` bytes of whole elements, at any alignment. Zero for types without NaN.
 ValueCounts CountValues(Dtype dtype, const char* bytes, std::size_t size);
 

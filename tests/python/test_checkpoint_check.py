@@ -16,6 +16,7 @@ from tests.python.checkpoint_files import entry, file_bytes, good_file
 
 pytest.importorskip("hearth._core", reason="needs the native module: ./dev build")
 
+from hearth import _core
 from hearth.check import check_file, find_files, refuse_if_corrupt
 from hearth.cli import main
 from hearth.errors import CheckpointCorruptError, CheckpointNotFoundError
@@ -112,6 +113,18 @@ class TestReport:
         assert report.dtypes == {"F32": 4, "BF16": 4}
         assert report.metadata == {"format": "pt"}
         assert report.size == (tmp_path / "x.safetensors").stat().st_size
+
+    def test_index_tells_where_each_tensor_lies(self, tmp_path: Path) -> None:
+        header = {"b": entry("BF16", [1, 2], [4, 8]), "a": entry()}
+        path = tmp_path / "x.safetensors"
+        path.write_bytes(file_bytes(header, b"aaaabbbb"))
+        tensors = _core.Checkpoint(path).tensors
+        assert [(t.name, t.dtype, t.shape) for t in tensors] == [
+            ("a", "F32", [1]),
+            ("b", "BF16", [1, 2]),
+        ]
+        content = path.read_bytes()
+        assert [content[t.offset : t.offset + t.size] for t in tensors] == [b"aaaa", b"bbbb"]
 
     def test_deep_reads_every_byte(self, tmp_path: Path) -> None:
         nan, infinite = struct.pack("<f", float("nan")), struct.pack("<f", float("-inf"))
