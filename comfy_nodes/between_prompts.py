@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from .arrivals import Arrivals
 from .host import Host
@@ -25,11 +25,24 @@ _SECONDS_PER_GAP = 0.5
 _ALL_BYTES = (1 << 64) - 1
 
 
+class Idle(Protocol):
+    """Work for when nobody waits, in steps as long as a prompt. It runs outside the gate, as
+    prompts do: the end of the process does not wait for it."""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether step() would do something."""
+
+    def step(self) -> None:
+        """Does the next piece; never throws."""
+
+
 class BetweenPrompts:
     """The executor's thread is the prompt worker, its time the gap between two prompts."""
 
     def __init__(self, host: Host, arrivals: Arrivals, node_cache: ComfyNodeCache) -> None:
         self._host = host
+        self._idle: Idle | None = None
         self._arrivals = arrivals
         self._node_cache = node_cache
         self._after_gap: list[Callable[[], None]] = []
@@ -38,15 +51,20 @@ class BetweenPrompts:
         """Has something cheap done in every gap."""
         self._after_gap.append(action)
 
-    def install(self, queue: Any, seams: Seams) -> None:
-        """Wraps the queue object's methods, both or none."""
+    def when_idle(self, work: Idle) -> None:
+        """Has work done step by step while no prompt waits."""
+        self._idle = work
+
+    def install(self, queue: Any, seams: Seams) -> bool:
+        """Wraps the queue object's methods, both or none; whether it could."""
         wanted = ("get", "get_flags", "set_flag", "mutex", "queue")
         if not seams.record("between_prompts", all(hasattr(queue, name) for name in wanted)):
-            return
+            return False
         queue.get = self._wrap_get(queue, queue.get)
         queue.get_flags = self._wrap_get_flags(queue, queue.get_flags)
         # A flag that ComfyUI does not know is ignored by it, but wakes the worker.
         self._host.runtime.executor.set_wake(lambda: queue.set_flag(_FLAG, True))
+        return True
 
     def _wrap_get(self, queue: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -67,6 +85,8 @@ class BetweenPrompts:
             flags = original(*args, **kwargs)
             self._node_cache.prompt_running = False
             self._guarded(lambda: self._gap(queue, flags))
+            if not queue.queue and self._has_idle_work():
+                self._idle_step()
             return flags
 
         return get_flags
@@ -79,7 +99,16 @@ class BetweenPrompts:
 
     def _has_jobs(self) -> bool:
         with self._host.gate.enter() as is_open:
-            return is_open and bool(self._host.runtime.executor.has_pending)
+            pending = is_open and bool(self._host.runtime.executor.has_pending)
+        return pending or self._has_idle_work()
+
+    def _has_idle_work(self) -> bool:
+        return self._idle is not None and not self._host.gate.closed and self._idle.has_work
+
+    def _idle_step(self) -> None:
+        if self._idle is not None:
+            self._idle.step()
+        self._guarded(self._arrivals.settle)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         # Nothing stands between this and the end of ComfyUI's worker: let nothing out.

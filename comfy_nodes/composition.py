@@ -21,6 +21,8 @@ from .file_check import native_check
 from .host import Host
 from .log_bridge import LogBridge
 from .node_cache import ComfyNodeCache
+from .prewarm import Prewarm
+from .prewarm_run import PrewarmRunner
 from .prompt_scope import AskerProbe, PromptScope
 from .reports import Reports
 from .residents import ResidentModels
@@ -45,17 +47,22 @@ def compose(repository: Path) -> None:
     config.load()
     node_cache.install(importlib.import_module("execution"), seams)
     log = LogBridge(host.runtime, host.settings)
-    _install_worker(host, node_cache, seams, log)
     server = sys.modules["server"].PromptServer.instance
-    reports = Reports(host.runtime, seams, config, host.adapter.version())
-    routes = Routes(host, reports)
-    routes.install(server.routes, seams)
+    between = _watch_worker(host, node_cache, seams)
+    between.at_each_gap(log.drain)
+    prewarm = _make_prewarm(host, node_cache, seams, [*config.folders, repository / "examples"])
+    if between.install(server.prompt_queue, seams):
+        between.when_idle(prewarm)
+    else:
+        prewarm.give_up("this ComfyUI's queue is unfamiliar, nothing can run between prompts")
+    reports = Reports(host.runtime, seams, config, prewarm, host.adapter.version())
+    Routes(host, reports, prewarm).install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
-    TransparentLoaders(host).install(_loader_classes(), seams)
+    TransparentLoaders(host).install(_node_classes(), seams)
     clock = Clock(host.runtime, host.models, config, log)
     clock.start()
     atexit.register(_shut_down, host, clock, log)
-    routes.ready = True
+    config.follow(prewarm.follow)
     _say(seams)
 
 
@@ -73,15 +80,22 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
     )
 
 
-def _install_worker(host: Host, node_cache: ComfyNodeCache, seams: Seams, log: LogBridge) -> None:
+def _watch_worker(host: Host, node_cache: ComfyNodeCache, seams: Seams) -> BetweenPrompts:
     arrivals = Arrivals(host)
     UseRecorder(host, arrivals).install(host.adapter.management, seams)
-    between = BetweenPrompts(host, arrivals, node_cache)
-    between.at_each_gap(log.drain)
-    between.install(sys.modules["server"].PromptServer.instance.prompt_queue, seams)
+    return BetweenPrompts(host, arrivals, node_cache)
 
 
-def _loader_classes() -> dict[str, Any]:
+def _make_prewarm(
+    host: Host, node_cache: ComfyNodeCache, seams: Seams, folders: list[Path]
+) -> Prewarm:
+    server = sys.modules["server"].PromptServer.instance
+    validate = getattr(importlib.import_module("execution"), "validate_inputs", None)
+    seams.record("prewarm", callable(validate) and seams.found["node_cache"])
+    return Prewarm(host, PrewarmRunner(validate, server, node_cache), _node_classes(), folders)
+
+
+def _node_classes() -> dict[str, Any]:
     classes: dict[str, Any] = sys.modules["nodes"].NODE_CLASS_MAPPINGS
     return classes
 

@@ -61,7 +61,20 @@ class ConfigFile:
         self._settings = settings
         self._sources = sources
         self._stamp: Stamp | None = None
+        self._followers: list[Callable[[dict[str, Any]], None]] = []
         self.unreadable: list[dict[str, Any]] = []
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where a file that a config names is looked for: beside the configs, then around them."""
+        beside = [source.path.parent for source in self._sources]
+        user = _user_directory()
+        return beside if user is None else [*beside, user.parent]
+
+    def follow(self, take_up: Callable[[dict[str, Any]], None]) -> None:
+        """Has `take_up` called with the values in force, now and after every change."""
+        self._followers.append(take_up)
+        take_up(self._runtime.config)
 
     @property
     def changed(self) -> bool:
@@ -82,11 +95,17 @@ class ConfigFile:
             if text is None:
                 continue
             good = bool(self._runtime.configure(text, source.label))
-            self._settings.refresh(self._runtime.config)
+            self._tell()
             self._report(source, good)
             return good and not self.unreadable
-        self._settings.refresh(self._runtime.config)
+        self._tell()
         return not self.unreadable
+
+    def _tell(self) -> None:
+        config = self._runtime.config
+        self._settings.refresh(config)
+        for take_up in self._followers:
+            take_up(config)
 
     def _read(self, source: Source) -> str | None:
         try:

@@ -24,6 +24,11 @@ class Gate:
         with self._inside:
             yield not self._closed
 
+    @property
+    def closed(self) -> bool:
+        """Whether the process is ending."""
+        return self._closed
+
     def close(self, seconds: float) -> bool:
         """Lets nobody in any more and waits for who is inside; False when he stayed too long."""
         self._closed = True

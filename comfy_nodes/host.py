@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,3 +25,14 @@ class Host:
     scope: PromptScope
     asker: Callable[[], Asker]
     gate: Gate = field(default_factory=Gate)
+    # A prewarm would rather have no model than one that is not kept.
+    only_where_room: bool = False
+
+    @contextmanager
+    def loading_only_where_there_is_room(self) -> Iterator[None]:
+        """Loaders raise CacheBusyError in it, and read nothing, where a model would not be kept."""
+        self.only_where_room = True
+        try:
+            yield
+        finally:
+            self.only_where_room = False

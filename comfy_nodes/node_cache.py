@@ -6,6 +6,7 @@ import functools
 import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .seams import Seams
@@ -20,6 +21,7 @@ class ComfyNodeCache:
 
     def __init__(self) -> None:
         self._executors: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._make: Callable[[], Any] | None = None
         self.prompt_running = False
 
     def install(self, execution: Any, seams: Seams) -> None:
@@ -33,8 +35,27 @@ class ComfyNodeCache:
         def __init__(executor: Any, *args: Any, **kwargs: Any) -> None:
             original(executor, *args, **kwargs)
             known.add(executor)
+            self._make = lambda: executor_class(*args, **kwargs)
 
         executor_class.__init__ = __init__
+
+    def new_executor(self) -> Any:
+        """Another PromptExecutor, made as the last one was. REQUIRES: the worker has made its own.
+
+        Throws RuntimeError where ComfyUI has no PromptExecutor.
+        """
+        if self._make is None:
+            raise RuntimeError("this ComfyUI has no PromptExecutor that hearth knows")
+        return self._make()
+
+    @contextmanager
+    def prompt_runs(self) -> Iterator[None]:
+        """While in it, entries of the prompt that runs are spared."""
+        before, self.prompt_running = self.prompt_running, True
+        try:
+            yield
+        finally:
+            self.prompt_running = before
 
     def remove(self, modules: Sequence[Any]) -> int:
         """Removes the entries whose outputs carry one of the modules; returns how many.

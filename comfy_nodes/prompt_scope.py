@@ -65,8 +65,12 @@ class PromptScope:
         if handle is not None:
             self._handles[key] = handle
 
+    def take(self) -> list[Any]:
+        """Hands over what is held; whoever takes it closes it."""
+        handles, self._handles = self._handles, {}
+        return list(handles.values())
+
     def end(self) -> None:
         """Lets go of everything; the models are idle from now on."""
-        handles, self._handles = self._handles, {}
-        for handle in handles.values():
+        for handle in self.take():
             handle.close()

@@ -9,6 +9,7 @@ from typing import Any
 import hearth
 
 from .config_file import ConfigFile
+from .prewarm import Prewarm
 from .seams import Seams
 
 Json = dict[str, Any]
@@ -17,10 +18,13 @@ Json = dict[str, Any]
 class Reports:
     """Read-only views of the runtime, made on the server's thread."""
 
-    def __init__(self, runtime: Any, seams: Seams, config: ConfigFile, comfyui: str) -> None:
+    def __init__(
+        self, runtime: Any, seams: Seams, config: ConfigFile, prewarm: Prewarm, comfyui: str
+    ) -> None:
         self._runtime = runtime
         self._seams = seams
         self._config = config
+        self._prewarm = prewarm
         self._comfyui = comfyui
 
     def health(self) -> Json:
@@ -39,8 +43,13 @@ class Reports:
             "seams": dict(self._seams.found),
             "missing_seams": self._seams.missing,
             "notes": dict(self._seams.notes),
+            "prewarm": self._prewarm.report(),
             "counters": _counters(self._runtime.cache.stats()),
         }
+
+    def ready(self) -> Json:
+        """Whether all that was to be prewarmed at start has been tried, and how far that is."""
+        return {"ready": self._prewarm.ready, "prewarm": self._prewarm.report()}
 
     def models(self) -> Json:
         """Who is resident, who lingers, and what that takes."""

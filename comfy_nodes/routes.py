@@ -7,14 +7,18 @@ import hmac
 import importlib
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 from .host import Host
+from .prewarm import Item, Prewarm
+from .prewarm_names import PrewarmError
 from .reports import Reports
 from .seams import Seams
 
 _WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 _ALL_BYTES = (1 << 64) - 1
 _REASON = "asked for over HTTP"
 
@@ -32,10 +36,10 @@ class BadRequestError(ValueError):
 class Routes:
     """The handlers; they run on the server's thread and never touch a model."""
 
-    def __init__(self, host: Host, reports: Reports) -> None:
+    def __init__(self, host: Host, reports: Reports, prewarm: Prewarm) -> None:
         self._host = host
         self._reports = reports
-        self.ready = False
+        self._prewarm = prewarm
 
     def install(self, table: Any, seams: Seams) -> None:
         """Adds the routes to aiohttp's table, if there is one."""
@@ -45,6 +49,7 @@ class Routes:
         table.get("/hearth/models")(self._reading(lambda request: self._reports.models()))
         table.get("/hearth/events")(self._reading(self._events))
         table.get("/hearth/ready")(self._ready)
+        table.post("/hearth/prewarm")(self._prewarming)
         table.post("/hearth/evict")(self._changing(self.evict))
         table.post("/hearth/pin")(self._changing(self.pin))
 
@@ -85,6 +90,23 @@ class Routes:
 
         return job
 
+    def prewarm(self, body: Any) -> list[Item]:
+        """{"models": [names]} and/or {"workflow": name or graph}, "dummy_inference" for the latter.
+        Returns the items that were added."""
+        models, workflow = body.get("models", []), body.get("workflow")
+        infer = body.get("dummy_inference", True)
+        named = isinstance(models, list) and all(isinstance(each, str) for each in models)
+        if not named or not isinstance(infer, bool) or not (models or workflow is not None):
+            raise BadRequestError(
+                400, 'say {"models": ["<model>", …]} or {"workflow": <its name, or a graph>}'
+            )
+        if isinstance(workflow, str) and not is_plain(workflow):
+            raise BadRequestError(400, "a workflow is named without .. and not by a full path")
+        try:
+            return self._prewarm.request(models, workflow, infer)
+        except PrewarmError as error:
+            raise BadRequestError(400, str(error)) from error
+
     def refuse_strangers(self, request: Any) -> None:
         """Throws BadRequestError unless the request may change something."""
         if request.content_type != "application/json":
@@ -121,7 +143,25 @@ class Routes:
 
     async def _ready(self, request: Any) -> Any:
         web = importlib.import_module("aiohttp.web")
-        return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
+        answer = self._reports.ready()
+        return web.json_response(answer, status=200 if answer["ready"] else 503)
+
+    async def _prewarming(self, request: Any) -> Any:
+        web = importlib.import_module("aiohttp.web")
+        try:
+            self.refuse_strangers(request)
+            items = self.prewarm(await _json_object(request))
+        except BadRequestError as error:
+            return web.json_response({"error": str(error)}, status=error.status)
+        self._host.runtime.executor.post(lambda: None)  # wakes the worker
+        deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
+        while not all(item.ended for item in items):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        queued = not all(item.ended for item in items)
+        answer = {"queued": queued, "items": [item.report() for item in items]}
+        return web.json_response(answer, status=202 if queued else 200)
 
     def _changing(self, plan: Callable[[Any], Callable[[], dict[str, Any]]]) -> Handler:
         web = importlib.import_module("aiohttp.web")
@@ -156,6 +196,12 @@ class Routes:
             return await asyncio.wait_for(done, _WAIT_SECONDS)
         except asyncio.TimeoutError:
             return {"queued": True}
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name from outside stays within the folders it is looked for in."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return not path.is_absolute() and ".." not in path.parts and ":" not in name
 
 
 async def _json_object(request: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 class Settings:
     """A copy of what the runtime has in force; refreshed after each change of the config."""
 
+    keep_model_in_memory: bool = True
     transparent: bool = True
     trace_loads: bool = True
     unload_on_exit: bool = False
@@ -19,6 +20,7 @@ class Settings:
 
     def refresh(self, config: Mapping[str, Any]) -> None:
         """Takes over the values of a valid config."""
+        self.keep_model_in_memory = bool(config["keep_model_in_memory"])
         self.transparent = bool(config["transparent"])
         self.trace_loads = bool(config["log"]["trace_loads"])
         self.unload_on_exit = bool(config["unload_on_exit"])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hearth.errors import CheckpointCorruptError
+from hearth.errors import CacheBusyError, CheckpointCorruptError
 
 from .file_check import refuse_if_corrupt
 from .host import Host
@@ -133,6 +133,8 @@ class TransparentLoaders:
         attempt = _Attempt(call)
         try:
             return self._serve(request, attempt)
+        except CacheBusyError:
+            raise  # only a prewarm asks for it: what would not be kept is not to be read
         except Exception as error:
             if attempt.failed:
                 raise
@@ -169,6 +171,7 @@ class TransparentLoaders:
             expected={tier: request.file_bytes},
             node=asker.node,
             prompt=asker.prompt,
+            raise_when_busy=host.only_where_room,
         )
         if not handle.cached:
             outputs: tuple[Any, ...] = handle.value.surrender()

@@ -87,6 +87,10 @@ class ComfyClient:
         with urllib.request.urlopen(self._url + route, timeout=30) as answer:
             return json.loads(answer.read())
 
+    def get_any(self, route: str) -> tuple[int, Any]:
+        """Status and JSON of the answer to a GET, whatever the status."""
+        return _exchange(urllib.request.Request(self._url + route))
+
     def post(self, route: str, body: object) -> tuple[int, Any]:
         """Status and JSON of the answer to a POST, a refusal included."""
         request = urllib.request.Request(
@@ -94,11 +98,7 @@ class ComfyClient:
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return int(answer.status), _json_or_none(answer.read())
-        except urllib.error.HTTPError as refusal:
-            return int(refusal.code), _json_or_none(refusal.read())
+        return _exchange(request)
 
     def _result(self, prompt_id: str, entry: dict[str, Any], seconds: float) -> RunResult:
         messages = entry["status"]["messages"]
@@ -130,6 +130,14 @@ def pixel_hash(png: bytes) -> str:
     """sha256 of the raw RGB values, so that PNG metadata does not count."""
     with Image.open(io.BytesIO(png)) as image:
         return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+def _exchange(request: urllib.request.Request) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status), _json_or_none(answer.read())
+    except urllib.error.HTTPError as refusal:
+        return int(refusal.code), _json_or_none(refusal.read())
 
 
 def _json_or_none(body: bytes) -> Any:

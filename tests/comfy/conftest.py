@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_comfy(
     comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartComfy]:
-    """Starts a server from a name, packs, flags and the text of hearth's config."""
+    """Starts a server; `files` lie beside the text of hearth's config."""
     running: list[ComfyServer] = []
 
     def start(
@@ -56,8 +56,11 @@ def start_comfy(
         hearth: Path | None = None,
         flags: tuple[str, ...] = (),
         config: str | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> LiveComfy:
         base = tmp_path_factory.mktemp(name)
+        for file_name, text in (files or {}).items():
+            (base / file_name).write_text(text, encoding="utf-8")
         file = HearthConfig(base / "hearth.json")
         file.write(DEFAULTS) if config is None else file.write_text(config)
         spec = ServerSpec(

@@ -20,6 +20,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.config: dict[str, Any] = {
+            "keep_model_in_memory": True,
             "transparent": True,
             "unload_on_exit": False,
             "log": {"trace_loads": True},

@@ -19,6 +19,8 @@ from fakes.comfy_fakes import Patcher  # noqa: E402
 from fakes.comfy_host import admit, make_host  # noqa: E402
 
 from comfy_nodes.host import Host  # noqa: E402
+from comfy_nodes.prewarm import Prewarm  # noqa: E402
+from comfy_nodes.prewarm_workflows import Work  # noqa: E402
 from comfy_nodes.reports import Reports  # noqa: E402
 from comfy_nodes.routes import Routes  # noqa: E402
 from comfy_nodes.seams import Seams  # noqa: E402
@@ -33,13 +35,20 @@ def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tupl
     runtime.config_source = "shipped default"
     runtime.host_memory = lambda: {"total": 2, "available": 1}
     config = SimpleNamespace(faults=[])
-    reports = Reports(runtime, Seams(), config, "0.33.0")  # type: ignore[arg-type]
-    routes = Routes(host, reports)
-    routes.ready = ready
+    prewarm = Prewarm(host, Unused(), {}, [])
+    if ready:
+        prewarm.follow({"prewarm_on_startup": False})
+    reports = Reports(runtime, Seams(), config, prewarm, "0.33.0")  # type: ignore[arg-type]
+    routes = Routes(host, reports, prewarm)
     table = web.RouteTableDef()
     routes.install(table, Seams())
     with Worker(runtime.executor):
         return asyncio.run(exchange(table, requests))
+
+
+class Unused:
+    def run(self, work: Work) -> None:
+        raise AssertionError(work)
 
 
 async def exchange(table: Any, requests: Any) -> list[tuple[int, Any]]:
@@ -168,8 +177,10 @@ def test_reading_changes_nothing_and_says_what_there_is() -> None:
 
 
 def test_not_ready_is_503() -> None:
-    assert ask(make_host(), get("/hearth/ready"), ready=False) == [(503, {"ready": False})]
-    assert ask(make_host(), get("/hearth/ready")) == [(200, {"ready": True})]
+    nothing = {"total": 0, "done": 0, "items": []}
+    not_ready = (503, {"ready": False, "prewarm": nothing})
+    assert ask(make_host(), get("/hearth/ready"), ready=False) == [not_ready]
+    assert ask(make_host(), get("/hearth/ready")) == [(200, {"ready": True, "prewarm": nothing})]
 
 
 def test_no_answer_has_a_path(tmp_path: Path) -> None:

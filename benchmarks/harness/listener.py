@@ -1,0 +1,46 @@
+"""A browser's websocket to ComfyUI, as far as tests need one: it notes what it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from types import TracebackType
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+_SECONDS_TO_OPEN = 10.0
+
+
+class Listener:
+    """Collects the data of all JSON events while it is open; a context manager."""
+
+    def __init__(self, url: str, client_id: str = "listener") -> None:
+        self._url = f"{url.replace('http', 'ws', 1)}/ws?clientId={client_id}"
+        self.events: list[dict[str, Any]] = []
+        self._socket: ClientConnection | None = None
+        self._open = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> Listener:
+        self._thread.start()
+        if not self._open.wait(_SECONDS_TO_OPEN):
+            raise TimeoutError(f"no websocket at {self._url}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        with connect(self._url) as self._socket:
+            self._open.set()
+            for message in self._socket:
+                if isinstance(message, str):
+                    self.events.append(json.loads(message)["data"])

@@ -1,0 +1,139 @@
+"""From the name of a model in `prewarm.models` to the graph that loads it.
+
+A name is an entry of ComfyUI's lists, with its folder where two lists have it, and with the
+loader's other inputs after a question mark:
+
+    sd3.safetensors
+    diffusion_models/z_image.safetensors?weight_dtype=fp8_e4m3fn
+    text_encoders/clip_l.safetensors?type=sd3
+    clip_l.safetensors + clip_g.safetensors?type=sdxl
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from .stock_loaders import STOCK_LOADERS, StockLoader
+
+Graph = dict[str, dict[str, Any]]
+
+NODE = "loader"
+_JOIN = " + "
+
+
+class PrewarmError(ValueError):
+    """Something that cannot be prewarmed; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A loader whose lists have the names that were asked for."""
+
+    loader: StockLoader
+    names: tuple[str, ...]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return dict(zip(self.loader.folders, self.names, strict=True))
+
+    @property
+    def full_name(self) -> str:
+        folder = next(iter(self.loader.folders.values()))
+        return f"{folder}/{_JOIN.join(self.names)}"
+
+
+def model_graph(text: str, classes: Mapping[str, Any]) -> Graph:
+    """The graph of one loader node. `classes` are ComfyUI's node classes by name.
+
+    Throws PrewarmError for a name that no list has, that two have, or that needs options.
+    """
+    name, _, query = text.partition("?")
+    match = _the_match(name, classes)
+    owner = classes[match.loader.class_name]
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    inputs = _defaults(owner) | match.inputs | given
+    _check_options(text, match, given, owner)
+    return {NODE: {"class_type": match.loader.class_name, "inputs": inputs}}
+
+
+def _the_match(name: str, classes: Mapping[str, Any]) -> _Match:
+    matches = list(_matches(name, classes))
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        full = ", ".join(match.full_name for match in matches)
+        raise PrewarmError(f"{name} stands in several lists; say which: {full}")
+    known = [entry for loader in STOCK_LOADERS for entry in _entries(loader, classes)]
+    near = difflib.get_close_matches(name.rpartition("/")[2], known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise PrewarmError(f"{name} is in none of ComfyUI's lists of models{hint}")
+
+
+def _matches(name: str, classes: Mapping[str, Any]) -> Iterator[_Match]:
+    for loader in STOCK_LOADERS:
+        entries = set(_entries(loader, classes))
+        parts = name.split(_JOIN) if len(loader.folders) > 1 else [name]
+        if not entries or len(parts) != len(loader.folders):
+            continue
+        for shorten in (False, True):
+            names = tuple(
+                part.removeprefix(f"{folder}/") if shorten else part
+                for part, folder in zip(parts, loader.folders.values(), strict=True)
+            )
+            if all(each in entries for each in names):
+                yield _Match(loader, names)
+                break
+
+
+def _entries(loader: StockLoader, classes: Mapping[str, Any]) -> list[str]:
+    owner = classes.get(loader.class_name)
+    if owner is None:
+        return []
+    options = _choices(_inputs(owner).get(next(iter(loader.folders))))
+    return [str(entry) for entry in options]
+
+
+def _inputs(owner: Any) -> dict[str, Any]:
+    types = owner.INPUT_TYPES()
+    return {**types.get("required", {}), **types.get("optional", {})}
+
+
+def _choices(spec: Any) -> list[Any]:
+    """The list of a combo in either of ComfyUI's forms; empty for any other input."""
+    if not spec:
+        return []
+    if isinstance(spec[0], (list, tuple)):
+        return list(spec[0])
+    options = spec[1].get("options", []) if len(spec) > 1 else []
+    return list(options)
+
+
+def _defaults(owner: Any) -> dict[str, Any]:
+    """What the node has in the editor before anybody changes it."""
+    found: dict[str, Any] = {}
+    for name, spec in _inputs(owner).items():
+        choices = _choices(spec)
+        further = spec[1] if len(spec) > 1 else {}
+        if "default" in further or choices:
+            found[name] = further.get("default", choices[0] if choices else None)
+    return found
+
+
+def _check_options(text: str, match: _Match, given: Mapping[str, str], owner: Any) -> None:
+    inputs = _inputs(owner).items()
+    known = {name: spec for name, spec in inputs if name not in match.loader.folders}
+    for name in given:
+        if name not in known:
+            raise PrewarmError(
+                f"{text}: {match.loader.class_name} has no input {name}; it has {', '.join(known)}"
+            )
+    # The editor's first entry is a guess that would load the encoder as another type's.
+    if match.loader.kind == "text_encoder" and "type" not in given:
+        raise PrewarmError(
+            f"{text}: say the type of the text encoder, e.g. {match.full_name}?type=sd3; "
+            f"types are {', '.join(map(str, _choices(known.get('type'))))}"
+        )
