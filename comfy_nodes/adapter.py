@@ -100,6 +100,10 @@ class ComfyAdapter:
             headroom = float(given[0])
         return int(headroom * _GIB)
 
+    def sampler_object(self, name: str) -> Any:
+        """ComfyUI's own `KSAMPLER` for the name of a sampler."""
+        return importlib.import_module("comfy.samplers").sampler_object(name)
+
     def version(self) -> str:
         """ComfyUI's version, or an empty text."""
         try:
