@@ -47,6 +47,7 @@ def compose(repository: Path) -> None:
     config.load()
     node_cache.install(importlib.import_module("execution"), seams)
     log = LogBridge(host.runtime, host.settings)
+    config.follow(log.follow)
     server = sys.modules["server"].PromptServer.instance
     between = _watch_worker(host, node_cache, seams)
     between.at_each_gap(log.drain)
@@ -56,7 +57,7 @@ def compose(repository: Path) -> None:
     else:
         prewarm.give_up("this ComfyUI's queue is unfamiliar, nothing can run between prompts")
     reports = Reports(host.runtime, seams, config, prewarm, host.adapter.version())
-    Routes(host, reports, prewarm).install(server.routes, seams)
+    Routes(host, reports, prewarm, config).install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
     TransparentLoaders(host).install(_node_classes(), seams)
     clock = Clock(host.runtime, host.models, config, log)

@@ -6,7 +6,6 @@ HEARTH_CONFIG names one; else hearth.json in ComfyUI's user directory; else the 
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import os
 from collections.abc import Callable
@@ -101,6 +100,14 @@ class ConfigFile:
         self._tell()
         return not self.unreadable
 
+    def put_in_force(self, text: str, label: str) -> bool:
+        """Takes a config from elsewhere, until a file changes; False when it has faults."""
+        good = bool(self._runtime.configure(text, label))
+        self._tell()
+        if good:
+            _LOG.info("config from %s in force", label)
+        return good
+
     def _tell(self) -> None:
         config = self._runtime.config
         self._settings.refresh(config)
@@ -146,8 +153,7 @@ def _fault(message: str) -> dict[str, Any]:
 
 
 def _fault_line(fault: dict[str, Any]) -> str:
-    nearest = f" (did you mean {json.dumps(fault['nearest'])}?)" if fault["nearest"] else ""
-    return f"  {fault['pointer'] or '/'}: {fault['message']}{nearest}"
+    return f"  {fault['pointer'] or '/'}: {fault['message']}"
 
 
 def when_changed(config: ConfigFile, post: Callable[[str, Callable[[], Any]], None]) -> None:

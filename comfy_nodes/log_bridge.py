@@ -44,6 +44,10 @@ class LogBridge:
         self._lock = threading.Lock()
         self._told = 0
 
+    def follow(self, config: Mapping[str, Any]) -> None:
+        """Has `log.level` count for hearth's Python lines too; the native side keeps its own."""
+        _LOG.setLevel(str(config["log"]["level"]).upper())
+
     def drain(self) -> None:
         """Writes all that is new since the last call."""
         with self._lock:

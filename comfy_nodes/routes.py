@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import importlib
+import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import hearth
+
+from .config_file import ConfigFile
 from .host import Host
 from .prewarm import Item, Prewarm
 from .prewarm_names import PrewarmError
@@ -26,20 +30,24 @@ Handler = Callable[[Any], Awaitable[Any]]
 
 
 class BadRequestError(ValueError):
-    """A request that says no clear thing; carries the HTTP status."""
+    """A request that says no clear thing; carries the HTTP status, and faults if it has several."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, faults: list[Any] | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.answer: dict[str, Any] = {"error": message}
+        if faults:
+            self.answer["faults"] = faults
 
 
 class Routes:
     """The handlers; they run on the server's thread and never touch a model."""
 
-    def __init__(self, host: Host, reports: Reports, prewarm: Prewarm) -> None:
+    def __init__(self, host: Host, reports: Reports, prewarm: Prewarm, config: ConfigFile) -> None:
         self._host = host
         self._reports = reports
         self._prewarm = prewarm
+        self._config = config
 
     def install(self, table: Any, seams: Seams) -> None:
         """Adds the routes to aiohttp's table, if there is one."""
@@ -52,6 +60,7 @@ class Routes:
         table.post("/hearth/prewarm")(self._prewarming)
         table.post("/hearth/evict")(self._changing(self.evict))
         table.post("/hearth/pin")(self._changing(self.pin))
+        table.post("/hearth/config")(self._changing(self.config))
 
     def evict(self, body: Any) -> Callable[[], dict[str, Any]]:
         """{"name": …} drops that model, {"all": true} every one idle and not pinned; "free" also
@@ -87,6 +96,27 @@ class Routes:
             for key in keys:
                 (cache.pin if pinned else cache.unpin)(key)
             return {"name": name, "pinned": pinned}
+
+        return job
+
+    def config(self, body: Any) -> Callable[[], dict[str, Any]]:
+        """{"config": a whole one} or {"patch": what is to change}; in memory, until the config file
+        changes. In a patch null is the value null. Returns the job."""
+        (form, given), *more = body.items() or [("", None)]
+        if form not in ("config", "patch") or more or not isinstance(given, dict):
+            raise BadRequestError(400, 'say {"config": {…}} for a whole one, or {"patch": {…}}')
+        runtime = self._host.runtime
+
+        def text() -> str:
+            return json.dumps(given if form == "config" else _patched(runtime.config, given))
+
+        faults = hearth.check_config(text())
+        if faults:
+            raise BadRequestError(400, "the config has faults; nothing was changed", faults)
+
+        def job() -> dict[str, Any]:
+            self._config.put_in_force(text(), "POST /hearth/config")
+            return {"in_force": runtime.config, "faults": self._config.faults}
 
         return job
 
@@ -137,7 +167,7 @@ class Routes:
             try:
                 return web.json_response(answer(request))
             except BadRequestError as error:
-                return web.json_response({"error": str(error)}, status=error.status)
+                return web.json_response(error.answer, status=error.status)
 
         return handle
 
@@ -152,7 +182,7 @@ class Routes:
             self.refuse_strangers(request)
             items = self.prewarm(await _json_object(request))
         except BadRequestError as error:
-            return web.json_response({"error": str(error)}, status=error.status)
+            return web.json_response(error.answer, status=error.status)
         self._host.runtime.executor.post(lambda: None)  # wakes the worker
         deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
         while not all(item.ended for item in items):
@@ -171,7 +201,7 @@ class Routes:
                 self.refuse_strangers(request)
                 job = plan(await _json_object(request))
             except BadRequestError as error:
-                return web.json_response({"error": str(error)}, status=error.status)
+                return web.json_response(error.answer, status=error.status)
             answer = await self._on_executor(job)
             return web.json_response(answer, status=202 if answer.get("queued") else 200)
 
@@ -196,6 +226,14 @@ class Routes:
             return await asyncio.wait_for(done, _WAIT_SECONDS)
         except asyncio.TimeoutError:
             return {"queued": True}
+
+
+def _patched(whole: Any, patch: dict[str, Any]) -> dict[str, Any]:
+    """`whole` with what `patch` says, section by section; lists and values are replaced."""
+    merged = dict(whole) if isinstance(whole, dict) else {}
+    for name, value in patch.items():
+        merged[name] = _patched(merged.get(name), value) if isinstance(value, dict) else value
+    return merged
 
 
 def is_plain(name: str) -> bool:

@@ -101,13 +101,19 @@ ModelHandle ModelCache::Impl::Lease(const EntryPtr& entry, bool was_hit) {
 
 void ModelCache::Impl::EndLease(const EntryPtr& entry) {
   Entries to_release;
+  bool exceeded = false;
   {
     MutexLock lock(mutex_);
-    if (--entry->in_use == 0 && entry->state == EntryState::kDeparted) {
+    if (--entry->in_use > 0) return;
+    if (entry->state == EntryState::kDeparted) {
       StartRelease(entry, to_release);
+    } else {
+      Touch(*entry, false);  // idle from now on, however long the use was
+      exceeded = ClaimExcess();
     }
   }
   Release(std::move(to_release));
+  if (exceeded) EndExcessSoon();
 }
 
 ModelHandle ModelCache::Impl::Lookup(const ModelKey& key) {
@@ -222,9 +228,14 @@ void ModelCache::Impl::UpdateBytes(const ModelKey& key, const TierBytes& bytes) 
 }
 
 void ModelCache::Impl::SetPinned(const ModelKey& key, bool pinned) {
-  MutexLock lock(mutex_);
-  const bool changed = pinned ? pinned_.insert(key).second : pinned_.erase(key) > 0;
-  if (changed) Tell(pinned ? EventKind::kPinned : EventKind::kUnpinned, key, {}, {});
+  bool exceeded = false;
+  {
+    MutexLock lock(mutex_);
+    const bool changed = pinned ? pinned_.insert(key).second : pinned_.erase(key) > 0;
+    if (changed) Tell(pinned ? EventKind::kPinned : EventKind::kUnpinned, key, {}, {});
+    exceeded = changed && !pinned && ClaimExcess();
+  }
+  if (exceeded) EndExcessSoon();
 }
 
 void ModelCache::Impl::SetLimits(const CacheLimits& limits) {

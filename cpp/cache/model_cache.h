@@ -137,6 +137,8 @@ class ModelCache {
   void UpdateBytes(const ModelKey& key, const TierBytes& bytes);
 
   // A pinned slot is never evicted. Pinning does not load and holds for the slot, present or not.
+  // Where a limit is exceeded because a model was pinned or in use, the excess goes in a job of the
+  // executor once the pin or the last handle has ended.
   void Pin(const ModelKey& key);
   void Unpin(const ModelKey& key);
   // Drops the key at once, pinned or in use; bytes go with the last handle. False when it was not

@@ -145,6 +145,8 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   Room FitLimits(const Guest& guest) HEARTH_EXCLUDES(mutex_);
   Step NextStep(const Guest& guest, const Tried& tried, Entries& to_release, Room& room)
       HEARTH_REQUIRES(mutex_);
+  bool ClaimExcess() HEARTH_REQUIRES(mutex_);
+  void EndExcessSoon() HEARTH_EXCLUDES(mutex_);
   std::uint64_t RamShortage(std::uint64_t wanted) const HEARTH_EXCLUDES(mutex_);
   void EaseRamShortage(const Guest& guest, const std::string& reason) HEARTH_EXCLUDES(mutex_);
 
@@ -198,6 +200,7 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   CacheStats counters_ HEARTH_GUARDED_BY(mutex_);  // only what is counted, not what is summed up
   std::uint64_t last_id_ HEARTH_GUARDED_BY(mutex_) = 0;
   std::uint64_t last_use_ HEARTH_GUARDED_BY(mutex_) = 0;
+  bool excess_claimed_ HEARTH_GUARDED_BY(mutex_) = false;
   bool closed_ HEARTH_GUARDED_BY(mutex_) = false;
 };
 

@@ -160,6 +160,25 @@ Room ModelCache::Impl::FitLimits(const Guest& guest) {
   }
 }
 
+// True for one caller at a time, who must then call EndExcessSoon(): a limit is exceeded, as it may
+// be since everybody who could have gone was in use or pinned.
+bool ModelCache::Impl::ClaimExcess() {
+  if (excess_claimed_ || closed_ || !limits_.enabled || LimitsNeed({}).IsZero()) return false;
+  excess_claimed_ = true;
+  return true;
+}
+
+// As a job: handles end one after the other, and the policy is to choose among all that ended.
+void ModelCache::Impl::EndExcessSoon() {
+  executor_->Post([cache = shared_from_this()] {
+    {
+      MutexLock lock(cache->mutex_);
+      cache->excess_claimed_ = false;
+    }
+    cache->FitLimits({});
+  });
+}
+
 // Bytes by which free RAM falls short of `wanted` and of what must stay free.
 std::uint64_t ModelCache::Impl::RamShortage(std::uint64_t wanted) const {
   if (!probe_) return 0;

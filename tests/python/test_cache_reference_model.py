@@ -45,6 +45,11 @@ class Reference:
         self.entries[name].last_used = self.tick
         self.entries[name].last_time = self.now
 
+    def end_use(self, name: str) -> None:
+        """Idle time begins when the last handle ends."""
+        if name in self.entries and not self.entries[name].held:
+            self.touch(name)
+
     def evict(self, name: str) -> None:
         del self.entries[name]
         self.evictions += 1
@@ -126,6 +131,7 @@ class CacheAgainstReference(RuleBasedStateMachine):
     @rule(name=names, size=sizes)
     def acquire_and_let_go(self, name: str, size: int) -> None:
         self._acquire(name, size).close()
+        self.reference.end_use(name)
 
     @rule(name=names, size=sizes)
     def acquire_and_hold(self, name: str, size: int) -> None:
@@ -143,6 +149,7 @@ class CacheAgainstReference(RuleBasedStateMachine):
         handle.close()
         if name in self.reference.entries:
             self.reference.entries[name].held -= 1
+            self.reference.end_use(name)
 
     @rule(name=names)
     def pin(self, name: str) -> None:

@@ -65,3 +65,16 @@ def test_without_trace_loads_nothing_is_written(caplog: pytest.LogCaptureFixture
     runtime = RuntimeOf()
     runtime.load("a")
     assert lines(runtime, Settings(trace_loads=False), caplog) == []
+
+
+def test_the_level_of_the_config_counts_for_pythons_lines_too() -> None:
+    logger = logging.getLogger("hearth")
+    before = logger.level
+    bridge = LogBridge(RuntimeOf(), Settings())
+    try:
+        bridge.follow({"log": {"level": "error"}})
+        assert not logger.isEnabledFor(logging.WARNING)
+        bridge.follow({"log": {"level": "debug"}})
+        assert logger.isEnabledFor(logging.DEBUG)
+    finally:
+        logger.setLevel(before)

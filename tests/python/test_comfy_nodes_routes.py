@@ -31,7 +31,7 @@ JSON = {"Content-Type": "application/json"}
 def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tuple[int, Any]]:
     """Sends the requests to the routes, with a worker at hand that runs what they post."""
     runtime: Any = host.runtime
-    runtime.config = {}
+    runtime.config = {"max_cached_models": 3, "unload": {"policy": "lru", "idle_seconds": 60}}
     runtime.config_source = "shipped default"
     runtime.host_memory = lambda: {"total": 2, "available": 1}
     config = SimpleNamespace(faults=[])
@@ -39,11 +39,24 @@ def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tupl
     if ready:
         prewarm.follow({"prewarm_on_startup": False})
     reports = Reports(runtime, Seams(), config, prewarm, "0.33.0")  # type: ignore[arg-type]
-    routes = Routes(host, reports, prewarm)
+    routes = Routes(host, reports, prewarm, FakeConfig(runtime))  # type: ignore[arg-type]
     table = web.RouteTableDef()
     routes.install(table, Seams())
     with Worker(runtime.executor):
         return asyncio.run(exchange(table, requests))
+
+
+class FakeConfig:
+    """A config file of which a request may change what is in force."""
+
+    def __init__(self, runtime: Any) -> None:
+        self._runtime = runtime
+        self.faults: list[Any] = []
+
+    def put_in_force(self, text: str, label: str) -> bool:
+        self._runtime.config = json.loads(text)
+        self._runtime.config_source = label
+        return True
 
 
 class Unused:
@@ -198,3 +211,34 @@ def test_no_answer_has_a_path(tmp_path: Path) -> None:
     answers = ask(host, get("/hearth/models"), get("/hearth/events"), get("/hearth/health"))
     assert str(tmp_path) not in json.dumps(answers)
     assert answers[0][1]["resident"][0]["inputs"] == {"weight_dtype": "default"}
+
+
+def test_a_patch_changes_what_it_names_and_null_is_a_value() -> None:
+    patch = {"patch": {"max_cached_models": None, "unload": {"policy": "lfu"}}}
+    (answer,) = ask(make_host(), post("/hearth/config", patch))
+    unload = {"policy": "lfu", "idle_seconds": 60}
+    in_force = {"max_cached_models": None, "unload": unload}
+    assert answer == (200, {"in_force": in_force, "faults": []})
+
+
+def test_a_whole_config_replaces_the_one_in_force() -> None:
+    (answer,) = ask(make_host(), post("/hearth/config", {"config": {"max_cached_models": 1}}))
+    assert answer[1]["in_force"] == {"max_cached_models": 1}
+
+
+def test_a_faulty_patch_is_answered_with_every_fault_and_changes_nothing() -> None:
+    host = make_host()
+    patch = {"patch": {"max_cached_models": -1, "unload": {"policy": "lrru"}}}
+    (answer,) = ask(host, post("/hearth/config", patch))
+    assert answer[0] == 400
+    pointers = {fault["pointer"] for fault in answer[1]["faults"]}
+    assert pointers == {"/max_cached_models", "/unload/policy"}
+    runtime: Any = host.runtime
+    assert runtime.config["max_cached_models"] == 3
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"max_cached_models": 1}, {"patch": 1}, {"patch": {}, "config": {}}]
+)
+def test_a_config_request_that_says_no_clear_thing_is_refused(body: Any) -> None:
+    assert ask(make_host(), post("/hearth/config", body))[0][0] == 400
