@@ -153,6 +153,10 @@ class ModelCache:
         """
     def free_lingering(self, key: ModelKey | None = None) -> int:
         ...
+    def keep_alive(self, key: ModelKey, seconds: typing.SupportsFloat | None) -> None:
+        """
+        Gives the slot an idle time of its own; None: as configured.
+        """
     def lingering_gone(self, key: ModelKey) -> None:
         ...
     def lookup(self, key: ModelKey) -> ModelHandle | None:

@@ -151,6 +151,8 @@ void BindUse(PythonCacheClass& cache) {
 void BindRemoval(PythonCacheClass& cache) {
   cache.def("pin", &ModelCache::Pin, py::arg("key"), Released())
       .def("unpin", &ModelCache::Unpin, py::arg("key"), Released())
+      .def("keep_alive", &ModelCache::KeepAlive, py::arg("key"), py::arg("seconds"), Released(),
+           "Gives the slot an idle time of its own; None: as configured.")
       .def("erase", &ModelCache::Erase, py::arg("key"), py::arg("reason"), Released())
       .def("erase_by_name", &ModelCache::EraseByName, py::arg("name"), py::arg("reason"),
            Released())

@@ -34,7 +34,8 @@ py::dict ToDict(const ResidentView& view) {
                   "bytes"_a = ToDict(view.bytes), "idle_seconds"_a = view.idle_seconds,
                   "resident_seconds"_a = view.resident_seconds, "uses"_a = view.uses,
                   "in_use"_a = view.in_use, "pinned"_a = view.pinned,
-                  "lingering"_a = view.lingering, "key"_a = view.key);
+                  "keep_alive_seconds"_a = view.keep_alive_seconds, "lingering"_a = view.lingering,
+                  "key"_a = view.key);
 }
 
 py::dict ToDict(const CacheEvent& event) {

@@ -98,7 +98,8 @@ class LfuPolicy final : public EvictionPolicy {
   }
 };
 
-// Only what has been idle long enough; the least recently used of those first.
+// Only what has been idle long enough, by its own measure if it has one; the least recently used of
+// those first.
 class IdlePolicy final : public EvictionPolicy {
  public:
   explicit IdlePolicy(double idle_seconds) : idle_seconds_(idle_seconds) {}
@@ -107,7 +108,9 @@ class IdlePolicy final : public EvictionPolicy {
                                          TimePoint now, bool partial) const override {
     std::vector<std::size_t> order = Order(entries, [](const EntryView& e) { return e.last_used; });
     std::erase_if(order, [&](std::size_t index) {
-      return Seconds(now - entries[index].last_used).count() < idle_seconds_;
+      const EntryView& entry = entries[index];
+      const double wanted = entry.idle_seconds.value_or(idle_seconds_);
+      return Seconds(now - entry.last_used).count() < wanted;
     });
     return TakeInOrder(entries, order, need, partial);
   }

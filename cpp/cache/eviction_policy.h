@@ -18,9 +18,10 @@ namespace hearth {
 struct EntryView {
   TierBytes bytes;
   TimePoint last_used;
-  double recent_uses = 0;       // strong uses, old ones counting less: see DecayedUses
-  bool counts_as_model = true;  // against max_models
-  bool evictable = true;        // neither in use nor pinned
+  double recent_uses = 0;              // strong uses, old ones counting less: see DecayedUses
+  bool counts_as_model = true;         // against max_models
+  bool evictable = true;               // neither in use nor pinned
+  std::optional<double> idle_seconds;  // its own, in place of the policy's
 };
 
 // What `uses` are worth after `age`: half every ten minutes, so that what was busy yesterday does

@@ -238,6 +238,18 @@ void ModelCache::Impl::SetPinned(const ModelKey& key, bool pinned) {
   if (exceeded) EndExcessSoon();
 }
 
+void ModelCache::Impl::KeepAlive(const ModelKey& key, std::optional<double> seconds) {
+  if (seconds && !(*seconds > 0)) {  // NaN too
+    throw Error("'" + key.name + "' can be kept alive for more than 0 seconds only");
+  }
+  MutexLock lock(mutex_);
+  if (seconds) {
+    keep_alive_.insert_or_assign(key, *seconds);
+  } else {
+    keep_alive_.erase(key);
+  }
+}
+
 void ModelCache::Impl::SetLimits(const CacheLimits& limits) {
   Entries to_release;
   {

@@ -84,7 +84,8 @@ struct ResidentView {
   std::uint64_t uses = 0;
   std::size_t in_use = 0;  // handles alive
   bool pinned = false;
-  bool lingering = false;  // left the cache; bytes are what is still taken
+  std::optional<double> keep_alive_seconds;  // its own idle time, see KeepAlive
+  bool lingering = false;                    // left the cache; bytes are what is still taken
 };
 
 struct CacheStats {
@@ -141,6 +142,10 @@ class ModelCache {
   // executor once the pin or the last handle has ended.
   void Pin(const ModelKey& key);
   void Unpin(const ModelKey& key);
+  // Gives the slot an idle time of its own in place of the limits' idle_seconds, longer or shorter;
+  // nullopt: as the limits say. Holds for the slot, present or not. The limits on count and bytes
+  // do not look at it, the policy "idle" does. Throws Error unless `seconds` is above zero.
+  void KeepAlive(const ModelKey& key, std::optional<double> seconds);
   // Drops the key at once, pinned or in use; bytes go with the last handle. False when it was not
   // resident.
   bool Erase(const ModelKey& key, const std::string& reason);

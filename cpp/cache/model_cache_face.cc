@@ -33,6 +33,9 @@ void ModelCache::UpdateBytes(const ModelKey& key, const TierBytes& bytes) {
 }
 void ModelCache::Pin(const ModelKey& key) { impl_->SetPinned(key, true); }
 void ModelCache::Unpin(const ModelKey& key) { impl_->SetPinned(key, false); }
+void ModelCache::KeepAlive(const ModelKey& key, std::optional<double> seconds) {
+  impl_->KeepAlive(key, seconds);
+}
 bool ModelCache::Erase(const ModelKey& key, const std::string& reason) {
   return impl_->EraseWhere([&](const ModelKey& other) { return other == key; }, reason) > 0;
 }

@@ -61,6 +61,7 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   bool RecordUse(const ModelKey& key, bool strong);
   void UpdateBytes(const ModelKey& key, const TierBytes& bytes);
   void SetPinned(const ModelKey& key, bool pinned);
+  void KeepAlive(const ModelKey& key, std::optional<double> seconds);
   void SetLimits(const CacheLimits& limits);
   void SetPolicy(std::unique_ptr<EvictionPolicy> policy);
   void Shutdown(bool release);
@@ -141,6 +142,11 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   Entries Choose(const Guest& guest, const Need& need, bool partial) const HEARTH_REQUIRES(mutex_);
   void Evict(const Entries& victims, const std::string& reason, Entries& to_release)
       HEARTH_REQUIRES(mutex_);
+  std::optional<double> OwnIdleSeconds(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
+  // How long the entry may be idle, and for how much longer; nullopt: as long as it likes.
+  std::optional<double> IdleSeconds(const Entry& entry) const HEARTH_REQUIRES(mutex_);
+  std::optional<double> SecondsLeft(const Entry& entry, TimePoint now) const
+      HEARTH_REQUIRES(mutex_);
   void EvictExpired(Entries& to_release) HEARTH_REQUIRES(mutex_);
   Room FitLimits(const Guest& guest) HEARTH_EXCLUDES(mutex_);
   Step NextStep(const Guest& guest, const Tried& tried, Entries& to_release, Room& room)
@@ -195,6 +201,7 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   std::list<EntryPtr> lingering_ HEARTH_GUARDED_BY(mutex_);  // oldest first
   std::unordered_map<ModelKey, FlightPtr, ModelKeyHash> flights_ HEARTH_GUARDED_BY(mutex_);
   std::unordered_set<ModelKey, SlotHash, SlotEqual> pinned_ HEARTH_GUARDED_BY(mutex_);
+  std::unordered_map<ModelKey, double, SlotHash, SlotEqual> keep_alive_ HEARTH_GUARDED_BY(mutex_);
   std::unordered_map<ModelKey, std::string, SlotHash, SlotEqual> departures_
       HEARTH_GUARDED_BY(mutex_);
   CacheStats counters_ HEARTH_GUARDED_BY(mutex_);  // only what is counted, not what is summed up

@@ -29,6 +29,7 @@ ResidentView ModelCache::Impl::View(const Entry& entry, TimePoint now) const {
           entry.uses,
           entry.in_use,
           pinned_.contains(entry.key),
+          OwnIdleSeconds(entry.key),
           entry.state != EntryState::kResident};
 }
 

@@ -81,10 +81,10 @@ ModelCache::Impl::Entries ModelCache::Impl::Choose(const Guest& guest, const Nee
   std::vector<EntryView> views;
   views.reserve(entries.size());
   for (const EntryPtr& entry : entries) {
-    views.push_back({entry->bytes, entry->last_used,
-                     DecayedUses(entry->recent_uses, now - entry->counted_at),
-                     CountsAsModel(entry->key.kind),
-                     CanGo(*entry) && entry != guest.keep && entry != replaced});
+    views.push_back(
+        {entry->bytes, entry->last_used, DecayedUses(entry->recent_uses, now - entry->counted_at),
+         CountsAsModel(entry->key.kind), CanGo(*entry) && entry != guest.keep && entry != replaced,
+         OwnIdleSeconds(entry->key)});
   }
   Entries victims;
   for (const std::size_t index : policy_->ChooseVictims(views, need, now, partial)) {
@@ -208,15 +208,31 @@ void ModelCache::Impl::EaseRamShortage(const Guest& guest, const std::string& re
   }
 }
 
+std::optional<double> ModelCache::Impl::OwnIdleSeconds(const ModelKey& key) const {
+  const auto own = keep_alive_.find(key);
+  return own == keep_alive_.end() ? std::nullopt : std::optional(own->second);
+}
+
+std::optional<double> ModelCache::Impl::IdleSeconds(const Entry& entry) const {
+  const std::optional<double> own = OwnIdleSeconds(entry.key);
+  return own ? own : limits_.idle_seconds;
+}
+
+std::optional<double> ModelCache::Impl::SecondsLeft(const Entry& entry, TimePoint now) const {
+  const std::optional<double> allowed = IdleSeconds(entry);
+  if (!allowed || !CanGo(entry)) return std::nullopt;
+  return std::max(0.0, *allowed - Seconds(now - entry.last_used).count());
+}
+
 void ModelCache::Impl::EvictExpired(Entries& to_release) {
-  if (!limits_.idle_seconds) return;
   const TimePoint now = clock_->Now();
   Entries expired;
   for (const auto& [slot, entry] : residents_) {
-    const bool idle = Seconds(now - entry->last_used).count() >= *limits_.idle_seconds;
-    if (idle && CanGo(*entry)) expired.push_back(entry);
+    if (SecondsLeft(*entry, now) == 0.0) expired.push_back(entry);
   }
-  Evict(expired, "idle for " + Number(*limits_.idle_seconds) + " s", to_release);
+  for (const EntryPtr& entry : expired) {
+    Evict({entry}, "idle for " + Number(*IdleSeconds(*entry)) + " s", to_release);
+  }
 }
 
 void ModelCache::Impl::Enforce() {
@@ -247,13 +263,11 @@ TierBytes ModelCache::Impl::Trim(const Need& need, const std::string& reason) {
 
 std::optional<double> ModelCache::Impl::SecondsToNextExpiry() const {
   MutexLock lock(mutex_);
-  if (!limits_.idle_seconds) return std::nullopt;
   const TimePoint now = clock_->Now();
   std::optional<double> soonest;
   for (const auto& [slot, entry] : residents_) {
-    if (!CanGo(*entry)) continue;
-    const double left = *limits_.idle_seconds - Seconds(now - entry->last_used).count();
-    soonest = std::max(0.0, std::min(soonest.value_or(left), left));
+    const std::optional<double> left = SecondsLeft(*entry, now);
+    if (left) soonest = std::min(soonest.value_or(*left), *left);
   }
   return soonest;
 }

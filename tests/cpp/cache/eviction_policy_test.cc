@@ -31,6 +31,11 @@ EntryView Busy(EntryView view) {
   return view;
 }
 
+EntryView KeptAlive(EntryView view, double seconds) {
+  view.idle_seconds = seconds;
+  return view;
+}
+
 struct Case {
   const char* name;
   const char* policy;
@@ -96,6 +101,12 @@ INSTANTIATE_TEST_SUITE_P(
              {1}},
         Case{"IdleTakesOnlyTheIdle", "idle", {Model(60), Model(40)}, {1}, false, {1}},
         Case{"IdleTakesNobodyElse", "idle", {Model(60), Model(40)}, {2}, false, {}},
+        Case{"IdleAsksEachByItsOwnMeasure",
+             "idle",
+             {KeptAlive(Model(60), 30), KeptAlive(Model(40), 70), Model(45)},
+             {2},
+             false,
+             {2, 0}},
         Case{"NoEvictionTakesNobody", "noeviction", {Model(1), Model(2)}, {1, 5, 5}, true, {}}),
     [](const auto& info) { return std::string(info.param.name); });
 

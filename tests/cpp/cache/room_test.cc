@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <initializer_list>
+
 #include "base/error.h"
 #include "fakes/cache_fixture.h"
 
@@ -136,6 +139,61 @@ TEST_F(RoomTest, AModelInUseIsNotIdle) {
   cache_->Enforce();
   EXPECT_EQ(ResidentNames(), "a");
   EXPECT_FALSE(cache_->SecondsToNextExpiry());
+}
+
+TEST_F(RoomTest, AModelKeptAliveHasAnIdleTimeOfItsOwn) {
+  Make({.idle_seconds = 10});
+  cache_->KeepAlive(Key("long"), 100);
+  cache_->KeepAlive(Key("short"), 3);
+  for (const char* name : {"long", "short", "plain"}) Load(name);
+  EXPECT_NEAR(*cache_->SecondsToNextExpiry(), 1, 1e-9);
+  clock_->Advance(1);
+  cache_->Enforce();
+  EXPECT_EQ(ResidentNames(), "longplain");
+  EXPECT_EQ(LastEvent(EventKind::kEvicted).reason, "idle for 3 s");
+  clock_->Advance(8);
+  cache_->Enforce();
+  EXPECT_EQ(ResidentNames(), "long");
+  EXPECT_NEAR(*cache_->SecondsToNextExpiry(), 100 - 12, 1e-9);
+  EXPECT_EQ(cache_->Residents()[0].keep_alive_seconds, 100);
+}
+
+TEST_F(RoomTest, AUseBeginsTheTimeToBeKeptAliveAnew) {
+  Make({});
+  cache_->KeepAlive(Key("a"), 10);
+  Load("a");
+  clock_->Advance(8);
+  cache_->RecordUse(Key("a"), true);
+  clock_->Advance(9);
+  cache_->Enforce();
+  EXPECT_EQ(ResidentNames(), "a");
+  clock_->Advance(1);
+  cache_->Enforce();
+  EXPECT_EQ(ResidentNames(), "");
+}
+
+TEST_F(RoomTest, WithoutATimeOfItsOwnAModelIsKeptAsConfigured) {
+  Make({});
+  cache_->KeepAlive(Key("a"), 10);
+  Load("a");
+  cache_->KeepAlive(Key("a"), std::nullopt);
+  EXPECT_FALSE(cache_->SecondsToNextExpiry());
+  EXPECT_FALSE(cache_->Residents()[0].keep_alive_seconds);
+}
+
+TEST_F(RoomTest, KeepingAliveIsNoPin) {
+  Make({.max_models = 1});
+  cache_->KeepAlive(Key("a"), 100);
+  Load("a");
+  Load("b");
+  EXPECT_EQ(ResidentNames(), "b");
+}
+
+TEST_F(RoomTest, NobodyIsKeptAliveForNoTime) {
+  Make({});
+  for (const double seconds : {0.0, -1.0, std::nan("")}) {
+    EXPECT_THROW(cache_->KeepAlive(Key("a"), seconds), Error);
+  }
 }
 
 TEST_F(RoomTest, ASmallerLimitEvictsAtOnce) {
