@@ -1,7 +1,8 @@
-"""Builds the wheel: CMake makes hearth._core and libhearth_core.so, setuptools packs them.
+"""Builds the wheel: CMake makes the native modules and libhearth_core.so, setuptools packs them.
 
     pip install --no-build-isolation .
 
+hearth._torch (samplers) is built against the torch of this Python and left out where there is none.
 On anything but Linux the package is Python alone; `import hearth` then says so.
 """
 
@@ -23,7 +24,7 @@ VERSION = "0.1.0"
 
 
 class CMakeBuild(build_ext):
-    """Has CMake put both libraries where setuptools collects the package."""
+    """Has CMake put what it builds where setuptools collects the package."""
 
     def build_extension(self, ext: Extension) -> None:
         package = Path(self.get_ext_fullpath(ext.name)).resolve().parent
@@ -38,7 +39,7 @@ class CMakeBuild(build_ext):
         configure += os.environ.get("HEARTH_CMAKE_ARGS", "").split()
         subprocess.run(configure, check=True)
         jobs = os.environ.get("MAX_JOBS") or str(os.cpu_count() or 1)
-        build = ["cmake", "--build", str(folder), "--target", "_core", "-j", jobs]
+        build = ["cmake", "--build", str(folder), "--target", "hearth_modules", "-j", jobs]
         subprocess.run(build, check=True)
 
 

@@ -100,6 +100,10 @@ class ComfyAdapter:
             headroom = float(given[0])
         return int(headroom * _GIB)
 
+    def progress_range(self) -> Any:
+        """Makes the progress bar of a sampler in the console; None where ComfyUI has no own one."""
+        return getattr(importlib.import_module("comfy.utils"), "model_trange", None)
+
     def sampler_object(self, name: str) -> Any:
         """ComfyUI's own `KSAMPLER` for the name of a sampler."""
         return importlib.import_module("comfy.samplers").sampler_object(name)

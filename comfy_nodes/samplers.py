@@ -37,5 +37,6 @@ def _native_functions() -> Mapping[str, Callable[..., Any]]:
     except ImportError as error:
         _LOG.info("samplers are ComfyUI's own: %s", error)
         return {}
-    functions: Mapping[str, Callable[..., Any]] = sampling.functions()
+    progress = ComfyAdapter.from_comfy().progress_range()
+    functions: Mapping[str, Callable[..., Any]] = sampling.functions(progress)
     return functions

@@ -16,6 +16,7 @@ else:
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 PYTHON_IN_CPP = ("Python.h", "pybind11/")
+NATIVE = ("hearth._core", "hearth._torch", "hearth._native")
 COMFY_ADAPTER = Path("comfy_nodes") / "adapter.py"
 
 
@@ -69,7 +70,7 @@ def import_violations(root: Path) -> list[str]:
                 package = name.split(".")[0]
                 if package in {"comfy", "comfy_execution"} and relative != COMFY_ADAPTER:
                     found.append(f"{relative}: imports {name}; only {COMFY_ADAPTER} touches it")
-                if folder == "comfy_nodes" and name.startswith(("hearth._core", "hearth._native")):
+                if folder == "comfy_nodes" and name.startswith(NATIVE):
                     found.append(f"{relative}: imports {name}; the nodes use hearth's face")
     return found
 

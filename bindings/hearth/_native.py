@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from hearth.errors import NativeUnavailable
 
 _BUILD_HINT = "build it with `HEARTH_PYTHON={python} ./dev build` in hearth's folder"
 
 
-def _hint() -> str:
+def build_hint() -> str:
+    """What to do when a native module is missing or of other sources."""
     return _BUILD_HINT.format(python=sys.executable or "python3")
 
 
@@ -22,17 +24,17 @@ try:
     import hearth._core as _core
 except ImportError as error:
     reason = "is not built for this Python" if error.name == "hearth._core" else f"failed ({error})"
-    raise NativeUnavailable(f"hearth's native module {reason}: {_hint()}.") from error
+    raise NativeUnavailable(f"hearth's native module {reason}: {build_hint()}.") from error
 
 
-def _is_of_these_sources() -> bool:
-    """Whether the module was built with the stub file that lies beside this one."""
-    stub = Path(__file__).with_name("_core.pyi").read_bytes()
-    built_with = getattr(_core, "native_api", str)()
-    return bool(built_with == hashlib.sha256(stub).hexdigest())
+def is_of_these_sources(module: ModuleType, stub: str) -> bool:
+    """Whether a native module was built with the stub file that lies beside this one."""
+    text = Path(__file__).with_name(stub).read_bytes()
+    built_with = getattr(module, "native_api", str)()
+    return bool(built_with == hashlib.sha256(text).hexdigest())
 
 
-if not _is_of_these_sources():
-    raise NativeUnavailable(f"hearth's native module is of another version: {_hint()}.")
+if not is_of_these_sources(_core, "_core.pyi"):
+    raise NativeUnavailable(f"hearth's native module is of another version: {build_hint()}.")
 
-__all__ = ["_core"]
+__all__ = ["_core", "build_hint", "is_of_these_sources"]

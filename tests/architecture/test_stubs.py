@@ -1,4 +1,4 @@
-"""The committed type stubs are those of the built module."""
+"""The committed type stubs are those of the built modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 from tools.dev import stubs
 
 
-def test_stubs_are_those_of_the_built_module() -> None:
+@pytest.mark.parametrize("name", stubs.MODULES)
+def test_stubs_are_those_of_the_built_module(name: str) -> None:
     pytest.importorskip("hearth", reason="not built: ./dev build", exc_type=ImportError)
-    difference = stubs.difference(Path(sys.executable))
+    if name not in stubs.built():
+        pytest.skip(f"NOT RUN, needs hearth.{name}: ./dev setup, then ./dev build")
+    difference = stubs.difference(name, Path(sys.executable))
     assert not difference, f"run ./dev stubs\n{difference}"

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="the main job in a real ComfyUI", add_help=False)
     run.set_defaults(rest=[])
     commands.add_parser("lint", help="ruff, mypy, clang-format, sizes")
-    stub = commands.add_parser("stubs", help="make bindings/hearth/_core.pyi anew")
+    stub = commands.add_parser("stubs", help="make the stubs of the native modules anew")
     stub.add_argument("--check", action="store_true", help="only compare")
     commands.add_parser("bench", help="measure the C++ rooms")
     commands.add_parser("core", help="the C++ rooms and their tests, without Python")
@@ -121,16 +121,19 @@ def _lint(_: argparse.Namespace) -> int:
 
 
 def _stubs(options: argparse.Namespace) -> int:
+    environment.ensure_full()  # hearth._torch is built where torch is
     native.build_module()
     if not options.check:
-        stubs.write()
+        for name in stubs.built():
+            stubs.write(name)
         native.build_module()  # a module knows the stubs it was built with
-        say(f"Written: {stubs.shown()}")
+        say(f"Written: {', '.join(str(stubs.shown(name)) for name in stubs.built())}")
         return 0
-    difference = stubs.difference()
-    if difference:
-        say(difference + f"\n{stubs.shown()} is not what the module has: ./dev stubs")
-    return 1 if difference else 0
+    differences = {name: stubs.difference(name) for name in stubs.built()}
+    for name, difference in differences.items():
+        if difference:
+            say(difference + f"\n{stubs.shown(name)} is not what the module has: ./dev stubs")
+    return 1 if any(differences.values()) else 0
 
 
 def _bench(_: argparse.Namespace) -> int:

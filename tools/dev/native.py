@@ -1,4 +1,4 @@
-"""Builds the C++ side: hearth._core in place for an interpreter, and the rooms under a preset."""
+"""Builds the C++ side: hearth's modules in place for an interpreter, and rooms under a preset."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ _ABOUT_PYTHON = (
     "import sysconfig, os, sys; p = sysconfig.get_paths()['include'];"
     "print(sys.implementation.cache_tag, os.path.exists(os.path.join(p, 'Python.h')), p, sep='|')"
 )
+# hearth._torch is there when this Python has a torch to build against; its import takes seconds.
+_IMPORT_ALL = """
+import hearth, importlib.util
+has_torch = all(importlib.util.find_spec(name) for name in ("torch", "hearth._torch"))
+if has_torch:
+    import hearth.sampling
+print(hearth.__version__, hearth.sampling.torch_version() if has_torch else "-")
+"""
 
 
 def jobs() -> str:
@@ -27,7 +35,7 @@ def jobs() -> str:
 
 
 def build_module(tests: bool = False, benchmarks: bool = False) -> Path:
-    """Builds hearth._core beside its Python sources and imports it; returns the build folder."""
+    """Builds hearth's modules beside their Python sources and imports them; returns the folder."""
     named = os.environ.get("HEARTH_PYTHON")
     if named is None:
         environment.ensure_tools()
@@ -40,7 +48,7 @@ def build_module(tests: bool = False, benchmarks: bool = False) -> Path:
     switches += ["-DHEARTH_TESTS=ON"] if tests else []
     switches += ["-DHEARTH_BENCHMARKS=ON"] if benchmarks else []
     configure(tools, "release", folder, switches)
-    target = [] if tests or benchmarks else ["--target", "_core"]
+    target = [] if tests or benchmarks else ["--target", "hearth_modules"]
     run_step(
         Step(
             f"build hearth for {tag}",
@@ -108,17 +116,18 @@ def _forget_other_python(folder: Path, python: Path) -> None:
 
 
 def _verify(python: Path) -> None:
-    program = "import hearth; print(hearth.__version__, hearth._native._core.__file__)"
     environment_of_check = {"PYTHONPATH": str(PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     step = Step(
         "import hearth",
-        [python, "-c", program],
+        [python, "-c", _IMPORT_ALL],
         "the module was built but does not load: the last line says why",
         env=environment_of_check,
         cwd=BUILD,
     )
     run_step(step)
-    say(f"hearth {step.log.read_text().splitlines()[-1].split()[0]} is built for {python}")
+    version, torch = step.log.read_text().splitlines()[-1].split()
+    beside = "without samplers (it has no torch)" if torch == "-" else f"and its torch {torch}"
+    say(f"hearth {version} is built for {python}, {beside}")
 
 
 def clean() -> None:
@@ -126,6 +135,7 @@ def clean() -> None:
     for folder in BUILD.glob("*"):
         if folder.is_dir() and folder.name not in {"tools", "deps"}:
             shutil.rmtree(folder)
-    for built in [*PACKAGE.glob("_core*.so"), *PACKAGE.glob("libhearth_core.so*")]:
-        built.unlink()
+    for pattern in ("_core*.so", "_torch*.so", "libhearth_core.so*"):
+        for built in PACKAGE.glob(pattern):
+            built.unlink()
     say(f"Removed what was built in {BUILD.relative_to(ROOT)}/ and {PACKAGE.relative_to(ROOT)}/.")

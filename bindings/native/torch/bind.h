@@ -1,0 +1,12 @@
+#ifndef HEARTH_NATIVE_TORCH_BIND_H_
+#define HEARTH_NATIVE_TORCH_BIND_H_
+
+#include <pybind11/pybind11.h>
+
+namespace hearth {
+
+void BindSampling(pybind11::module_& module);
+
+}  // namespace hearth
+
+#endif  // HEARTH_NATIVE_TORCH_BIND_H_
