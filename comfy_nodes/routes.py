@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import importlib
+import ipaddress
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import PurePosixPath
@@ -21,7 +23,10 @@ from .prewarm_names import PrewarmError
 from .reports import Reports
 from .seams import Seams
 
+_LOG = logging.getLogger("hearth")
 _WAIT_SECONDS = 5.0
+# The largest sensible request carries a workflow.
+_MOST_BODY_BYTES = 8 << 20
 _POLL_SECONDS = 0.02
 _ALL_BYTES = (1 << 64) - 1
 _REASON = "asked for over HTTP"
@@ -143,13 +148,13 @@ class Routes:
             raise BadRequestError(415, "send application/json")
         origin = request.headers.get("Origin")
         settings = self._host.settings
-        foreign = bool(origin) and urlsplit(origin).netloc != request.host
-        if foreign and origin not in settings.allowed_origins:
+        if origin and origin not in settings.allowed_origins and _is_foreign(origin, request):
             raise BadRequestError(403, "this origin is not in api.allowed_origins")
         token = os.environ.get(settings.token_env, "") if settings.token_env else None
         if token is not None:
-            given = request.headers.get("Authorization", "")
-            if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            # Headers and the environment may hold bytes that are no text.
+            given = os.fsencode(request.headers.get("Authorization", ""))
+            if not token or not hmac.compare_digest(given, os.fsencode(f"Bearer {token}")):
                 raise BadRequestError(
                     401, "send Authorization: Bearer with the token of api.token_env"
                 )
@@ -203,7 +208,8 @@ class Routes:
             except BadRequestError as error:
                 return web.json_response(error.answer, status=error.status)
             answer = await self._on_executor(job)
-            return web.json_response(answer, status=202 if answer.get("queued") else 200)
+            status = 202 if answer.get("queued") else 500 if "error" in answer else 200
+            return web.json_response(answer, status=status)
 
         return handle
 
@@ -217,7 +223,11 @@ class Routes:
                 done.set_result(answer)
 
         def run() -> None:
-            answer = job()
+            try:
+                answer = job()
+            except Exception:
+                _LOG.exception("a request over HTTP failed")
+                answer = {"queued": False, "error": "it failed; the log says why"}
             loop.call_soon_threadsafe(finish, answer)
 
         if not self._host.runtime.executor.post(run):
@@ -242,11 +252,53 @@ def is_plain(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and ":" not in name
 
 
-async def _json_object(request: Any) -> dict[str, Any]:
+def _is_foreign(origin: str, request: Any) -> bool:
+    """Whether a page of another site sent the request.
+
+    A page may name its own host in both headers after having its name resolve to this machine, so
+    what comes from this machine has to have asked for it by an address or as localhost.
+    """
     try:
-        body = await request.json()
-    except ValueError as error:
+        asked, sender = urlsplit(f"//{request.host}"), urlsplit(origin)
+        if sender.netloc.lower() != request.host.lower():
+            return True
+        return _is_this_machine(request.remote) and not _is_safe_host(asked.hostname or "")
+    except ValueError:
+        return True
+
+
+def _is_safe_host(host: str) -> bool:
+    """Whether no name server has a say in what this host is."""
+    return host == "localhost" or host.endswith(".localhost") or _address(host) is not None
+
+
+def _is_this_machine(peer: str | None) -> bool:
+    address = _address(peer or "")
+    return address is not None and address.is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+async def _json_object(request: Any) -> dict[str, Any]:
+    text = await _read_body(request)
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BadRequestError(400, "the body is not JSON") from error
     if not isinstance(body, dict):
         raise BadRequestError(400, "the body is not a JSON object")
     return body
+
+
+async def _read_body(request: Any) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > _MOST_BODY_BYTES:
+            raise BadRequestError(413, f"the body has more than {_MOST_BODY_BYTES >> 20} MiB")
+    return bytes(body)

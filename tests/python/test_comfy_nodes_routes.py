@@ -22,7 +22,7 @@ from comfy_nodes.host import Host  # noqa: E402
 from comfy_nodes.prewarm import Prewarm  # noqa: E402
 from comfy_nodes.prewarm_workflows import Work  # noqa: E402
 from comfy_nodes.reports import Reports  # noqa: E402
-from comfy_nodes.routes import Routes  # noqa: E402
+from comfy_nodes.routes import BadRequestError, Routes  # noqa: E402
 from comfy_nodes.seams import Seams  # noqa: E402
 
 JSON = {"Content-Type": "application/json"}
@@ -142,6 +142,12 @@ def test_all_spares_what_is_pinned() -> None:
         (post("/hearth/evict", {"name": 3}), 400),
         (post("/hearth/pin", {"name": "a", "pinned": "yes"}), 400),
         (post("/hearth/pin", {"name": "nobody"}), 404),
+        (("POST", "/hearth/evict", '{"name": ' + "[" * 100_000, JSON), 400),
+        (("POST", "/hearth/evict", b'{"name": "\xff"}', JSON), 400),
+        (("POST", "/hearth/evict", b" " * (9 << 20) + b'{"all": true}', JSON), 413),
+        (post("/hearth/evict", {"all": True}, Origin="http://["), 403),
+        # A page whose name was made to resolve to this machine: both headers name its host.
+        (post("/hearth/evict", {"all": True}, Origin="http://evil.com:8", Host="evil.com:8"), 403),
         (get("/hearth/events?after=-1"), 400),
         (get("/hearth/events?after=" + "9" * 40), 400),
     ],
@@ -162,6 +168,20 @@ def test_a_listed_origin_may_change_things() -> None:
     assert answer[0] == 200
 
 
+@pytest.mark.parametrize("own", ["localhost:8188", "127.0.0.1:8188", "[::1]:8188", "10.1.2.3"])
+def test_hearths_own_page_may_change_things(own: str) -> None:
+    [answer] = ask(
+        make_host(), post("/hearth/evict", {"all": True}, Origin=f"http://{own}", Host=own)
+    )
+    assert answer[0] == 200
+
+
+def test_what_fails_on_the_executor_is_told_at_once() -> None:
+    [answer] = ask(make_host(), post("/hearth/evict", {"name": "half of a pair: \ud800"}))
+    assert answer[0] == 500
+    assert "the log says why" in answer[1]["error"]
+
+
 def test_with_a_token_set_only_its_bearer_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PANEL_TOKEN", "secret")
     host = make_host()
@@ -173,6 +193,21 @@ def test_with_a_token_set_only_its_bearer_may(monkeypatch: pytest.MonkeyPatch) -
         post("/hearth/evict", {"all": True}, Authorization="Bearer secret"),
     )
     assert [status for status, _ in answers] == [401, 401, 200]
+
+
+def test_token_and_header_may_hold_bytes_that_are_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As aiohttp and os.environ give them; aiohttp's own client would not send them.
+    monkeypatch.setenv("PANEL_TOKEN", "schlüssel\udcff")
+    host = make_host()
+    host.settings.token_env = "PANEL_TOKEN"
+    routes = Routes(host, SimpleNamespace(), SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+
+    def request(given: str) -> Any:
+        return SimpleNamespace(content_type="application/json", headers={"Authorization": given})
+
+    routes.refuse_strangers(request("Bearer schlüssel\udcff"))
+    with pytest.raises(BadRequestError):
+        routes.refuse_strangers(request("Bearer schlüssel\udcfe"))
 
 
 def test_reading_changes_nothing_and_says_what_there_is() -> None:
