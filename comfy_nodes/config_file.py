@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from .settings import Settings
 
 _LOG = logging.getLogger("hearth")
 _NAME = "hearth.json"
+_MOST_BYTES = 1 << 20
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -90,9 +92,16 @@ class ConfigFile:
         self._stamp = self._stamp_now()
         self.unreadable = []
         for source in self._sources:
-            text = self._read(source)
-            if text is None:
+            try:
+                text = _read_text(source.path)
+            except FileNotFoundError:
+                if source.required:
+                    self._complain(source, "the file does not exist; the next place counts")
                 continue
+            except (OSError, ValueError) as error:
+                problem = error.strerror if isinstance(error, OSError) else str(error)
+                self._complain(source, f"{problem}; the values in force stay as they are")
+                break
             good = bool(self._runtime.configure(text, source.label))
             self._tell()
             self._report(source, good)
@@ -114,19 +123,9 @@ class ConfigFile:
         for take_up in self._followers:
             take_up(config)
 
-    def _read(self, source: Source) -> str | None:
-        try:
-            return source.path.read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            problem = "the file does not exist" if source.required else ""
-        except UnicodeDecodeError as error:
-            problem = f"not UTF-8 text at byte {error.start}"
-        except OSError as error:
-            problem = f"cannot be read ({error.strerror})"
-        if problem:
-            self.unreadable.append(_fault(f"{source.label}: {problem}"))
-            _LOG.warning("config from %s: %s; the next place counts", source.label, problem)
-        return None
+    def _complain(self, source: Source, problem: str) -> None:
+        self.unreadable.append(_fault(f"{source.label}: {problem}"))
+        _LOG.warning("config from %s: %s", source.label, problem)
 
     def _report(self, source: Source, good: bool) -> None:
         if good:
@@ -138,6 +137,25 @@ class ConfigFile:
 
     def _stamp_now(self) -> Stamp:
         return tuple(_stamp(source.path) for source in self._sources)
+
+
+def _read_text(path: Path) -> str:
+    """The file's text; throws OSError, and ValueError with what is wrong with it."""
+    # Not to wait for a pipe that nobody writes to: ComfyUI would never start.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("this is no regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(_MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"the file has more than {_MOST_BYTES >> 20} MiB, so it is no config")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text at byte {error.start}") from error
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,37 @@ def test_bytes_that_are_no_text_are_a_fault(tmp_path: Path) -> None:
     config, _, _ = make(Source("a", path))
     assert not config.load()
     assert "not UTF-8 text at byte 7" in config.faults[0]["message"]
+
+
+def test_a_file_that_cannot_be_read_changes_nothing_and_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"transparent": false}')
+    (tmp_path / "b.json").write_text('{"transparent": true}')
+    config, runtime, settings = make(Source("a", path), Source("b", tmp_path / "b.json"))
+    config.load()
+    path.write_bytes('{"transparent": true}'.encode("utf-16"))
+    assert not config.load()
+    assert (runtime.config_source, settings.transparent) == ("a", False)
+    path.write_bytes(b" " * (2 << 20))
+    assert not config.load()
+    assert "more than 1 MiB" in config.faults[0]["message"]
+    path.write_text("{}")
+    assert config.load()
+    assert config.faults == []
+
+
+# Opening a pipe waits for who writes to it: this test would never end, nor would ComfyUI start.
+def test_what_is_no_file_is_a_fault(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    (tmp_path / "circle.json").symlink_to("circle.json")
+    for name in ("pipe", "folder", "device", "circle"):
+        config, runtime, _ = make(Source("a", tmp_path / f"{name}.json"))
+        assert not config.load()
+        assert len(config.faults) == 1
+        assert str(tmp_path) not in json.dumps(config.faults)
+        assert runtime.config_source == "built-in defaults"
 
 
 def test_a_file_that_appears_is_noticed(tmp_path: Path) -> None:
