@@ -7,7 +7,8 @@ from __future__ import annotations
 import collections.abc
 import os
 import typing
-__all__: list[str] = ['CacheLimits', 'Checkpoint', 'FileIdentity', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
+import typing_extensions
+__all__: list[str] = ['ByteView', 'CacheLimits', 'Checkpoint', 'CudaHost', 'FileIdentity', 'HostFile', 'HostFileIdentity', 'HostTier', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
 class ModelKey:
     """
     What a model is called; immutable and hashable.
@@ -284,6 +285,163 @@ class Checkpoint:
     @property
     def warnings(self) -> list[str]:
         ...
+class ByteView:
+    """
+    Read-only bytes in host or device memory; keeps them there.
+    """
+    def __dlpack__(self, **kwargs) -> typing_extensions.CapsuleType:
+        """
+        One dimension of uint8. What a copy of ours writes is there when it returns, so no stream waits.
+        """
+    def __dlpack_device__(self) -> tuple:
+        ...
+    def __len__(self) -> int:
+        ...
+    @property
+    def address(self) -> int:
+        ...
+    @property
+    def nbytes(self) -> int:
+        ...
+class HostFileIdentity:
+    """
+    Which file it is.
+    """
+    def __eq__(self, arg0: HostFileIdentity) -> bool:
+        ...
+    def __hash__(self) -> int:
+        ...
+    @property
+    def device(self) -> int:
+        ...
+    @property
+    def inode(self) -> int:
+        ...
+    @property
+    def mtime_ns(self) -> int:
+        ...
+    @property
+    def size(self) -> int:
+        ...
+class HostFile:
+    """
+    Keeps one file's bytes mapped; a context manager.
+    """
+    def __enter__(self) -> typing.Any:
+        ...
+    def __exit__(self, *args) -> None:
+        ...
+    def cancel_read_ahead(self) -> None:
+        ...
+    def close(self) -> None:
+        ...
+    def is_copyable(self, offset: typing.SupportsInt, nbytes: typing.SupportsInt) -> bool:
+        """
+        Whether a device copies this range in one go.
+        """
+    def lock(self, max_bytes: typing.SupportsInt | None = None) -> int:
+        """
+        Keeps the next bytes in RAM; returns how many.
+        """
+    def read_ahead(self, threads: typing.SupportsInt = 0, max_bytes: typing.SupportsInt = 0, wait: bool = False) -> None:
+        """
+        Brings the bytes into RAM with several threads.
+        """
+    def register(self, max_bytes: typing.SupportsInt | None = None, max_seconds: typing.SupportsFloat | None = None) -> int:
+        """
+        Registers what comes next for the devices; returns how many bytes.
+        """
+    def require_sound(self) -> None:
+        """
+        Raises CheckpointCorruptError when the bytes are no longer those that were held.
+        """
+    def unlock(self) -> int:
+        ...
+    def unregister(self) -> int:
+        """
+        Undoes it; REQUIRES that nobody copies from these bytes.
+        """
+    def view(self, offset: typing.SupportsInt = 0, nbytes: typing.SupportsInt | None = None) -> ByteView:
+        """
+        These bytes without copying them; the view keeps them mapped.
+        """
+    @property
+    def address(self) -> int:
+        """
+        Where the first byte lies; 0 when the file could not be mapped.
+        """
+    @property
+    def closed(self) -> bool:
+        ...
+    @property
+    def file_system(self) -> str:
+        ...
+    @property
+    def identity(self) -> HostFileIdentity:
+        ...
+    @property
+    def locked_bytes(self) -> int:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def nbytes(self) -> int:
+        ...
+    @property
+    def progress(self) -> dict:
+        ...
+    @property
+    def refusal(self) -> str:
+        """
+        Why the last register() or lock() ended early; empty when it did not.
+        """
+    @property
+    def registered_bytes(self) -> int:
+        """
+        From the file's beginning on.
+        """
+    @property
+    def state(self) -> str:
+        """
+        unmapped, mapped, reading, read or poisoned.
+        """
+class HostTier:
+    """
+    The files whose bytes this process has in host memory, each once.
+    """
+    def find(self, device: typing.SupportsInt, inode: typing.SupportsInt) -> HostFile | None:
+        """
+        The file with these numbers, if it is here and sound.
+        """
+    def give_way(self, bytes: typing.SupportsInt = 18446744073709551615) -> int:
+        """
+        Releases unheld files, least recently used first; returns how many bytes.
+        """
+    def hold(self, path: os.PathLike | str | bytes) -> HostFile:
+        """
+        Maps a file, or joins those who have it mapped.
+        """
+    def stats(self) -> dict:
+        ...
+    def tidy(self) -> int:
+        """
+        Gives way as far as the limits ask for it; to be called between prompts.
+        """
+class CudaHost:
+    """
+    The GPUs that this process may use.
+    """
+    def copies_span_ranges(self) -> bool:
+        """
+        Whether one copy may reach over two ranges that were registered apart.
+        """
+    def open(self, index: typing.SupportsInt = 0) -> None:
+        """
+        Makes the context now rather than at the first use.
+        """
+    def probe(self) -> dict:
+        ...
 class Runtime:
     """
     Config, cache and executor of this process.
@@ -319,7 +477,13 @@ class Runtime:
     def config_source(self) -> str:
         ...
     @property
+    def devices(self) -> CudaHost:
+        ...
+    @property
     def executor(self) -> QueueExecutor:
+        ...
+    @property
+    def host_tier(self) -> HostTier:
         ...
 def check_checkpoint(path: os.PathLike | str | bytes, roots: collections.abc.Sequence[str] = []) -> None:
     """

@@ -12,6 +12,9 @@ void BindModelKey(pybind11::module_& module);
 void BindExecutor(pybind11::module_& module);
 void BindCache(pybind11::module_& module);
 void BindCheckpoint(pybind11::module_& module);
+void BindByteView(pybind11::module_& module);
+void BindHostFiles(pybind11::module_& module);
+void BindDevices(pybind11::module_& module);
 void BindRuntime(pybind11::module_& module);
 
 }  // namespace hearth

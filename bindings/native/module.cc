@@ -14,5 +14,8 @@ PYBIND11_MODULE(_core, module) {
   hearth::BindExecutor(module);
   hearth::BindCache(module);
   hearth::BindCheckpoint(module);
+  hearth::BindByteView(module);
+  hearth::BindHostFiles(module);
+  hearth::BindDevices(module);
   hearth::BindRuntime(module);
 }

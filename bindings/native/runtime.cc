@@ -65,6 +65,8 @@ void BindRuntimeClass(py::module_& module) {
   py::class_<Runtime>(module, "Runtime", "Config, cache and executor of this process.")
       .def_property_readonly("cache", &Runtime::cache)
       .def_property_readonly("executor", &Runtime::executor)
+      .def_property_readonly("host_tier", &Runtime::host_tier)
+      .def_property_readonly("devices", &Runtime::devices)
       .def_property_readonly("config", &ConfigDict, "The values in force.")
       .def_property_readonly("config_source",
                              [](const Runtime& self) { return self.config_state().source; })

@@ -31,12 +31,33 @@ std::shared_ptr<ModelCache> MakeCache(std::shared_ptr<Executor> executor,
   return std::make_shared<ModelCache>(std::move(parts));
 }
 
+HostTierLimits TierLimits(const CacheLimits& limits) {
+  return {limits.max_host_bytes, limits.min_free_host_bytes};
+}
+
+std::shared_ptr<HostTier> MakeHostTier(std::shared_ptr<const HostMemoryProbe> probe,
+                                       std::shared_ptr<HostRegistrar> registrar) {
+  HostTier::Parts parts;
+  parts.system = std::make_shared<const LinuxSystemCalls>();
+  parts.clock = std::make_shared<const SystemClock>();
+  parts.registrar = std::move(registrar);
+  parts.limits = TierLimits(LimitsFromConfig(Config{}, 0));
+  parts.available = [probe = std::move(probe)]() -> std::optional<std::uint64_t> {
+    const HostMemory memory = probe->Read();
+    if (memory.total == 0) return std::nullopt;
+    return memory.available;
+  };
+  return std::make_shared<HostTier>(std::move(parts));
+}
+
 }  // namespace
 
 Runtime::Runtime()
     : probe_(std::make_shared<LinuxHostMemory>()),
       executor_(std::make_shared<QueueExecutor>()),
-      cache_(MakeCache(executor_, probe_)) {
+      cache_(MakeCache(executor_, probe_)),
+      devices_(std::make_shared<CudaHost>()),
+      host_tier_(MakeHostTier(probe_, devices_)) {
   MutexLock lock(mutex_);
   state_.source = "built-in defaults";
 }
@@ -60,8 +81,13 @@ bool Runtime::Configure(std::string_view text, const std::string& source) {
   SetLogLevel(level);
   // Outside the lock: applying limits may evict, and a release may ask for the config.
   cache_->SetPolicy(std::move(policy));
-  cache_->SetLimits(limits);
+  Apply(limits);
   return true;
+}
+
+void Runtime::Apply(const CacheLimits& limits) {
+  cache_->SetLimits(limits);
+  host_tier_->SetLimits(TierLimits(limits));
 }
 
 ConfigState Runtime::config_state() const {
@@ -76,13 +102,15 @@ void Runtime::SetActiveHeadroom(std::uint64_t bytes) {
     active_headroom_ = bytes;
     limits = LimitsFromConfig(state_.config, active_headroom_);
   }
-  cache_->SetLimits(limits);
+  Apply(limits);
 }
 
 HostMemory Runtime::host_memory() const { return probe_->Read(); }
 
 void Runtime::Shutdown(bool release) {
   cache_->Shutdown(release);
+  host_tier_->Shutdown(release);
+  devices_->Abandon();
   executor_->Close();
 }
 

@@ -11,6 +11,8 @@
 #include "cache/model_cache.h"
 #include "config/config.h"
 #include "config/config_reader.h"
+#include "device/cuda_host.h"
+#include "hosttier/host_tier.h"
 #include "runtime/queue_executor.h"
 
 namespace hearth {
@@ -29,6 +31,8 @@ class Runtime {
 
   const std::shared_ptr<ModelCache>& cache() const { return cache_; }
   const std::shared_ptr<QueueExecutor>& executor() const { return executor_; }
+  const std::shared_ptr<CudaHost>& devices() const { return devices_; }
+  const std::shared_ptr<HostTier>& host_tier() const { return host_tier_; }
 
   // Reads a config and applies it at once: limits, policy, log level. A text with faults changes
   // nothing but the faults shown. `source` is a label for people, never a path. True: in force.
@@ -39,13 +43,19 @@ class Runtime {
   void SetActiveHeadroom(std::uint64_t bytes);
   HostMemory host_memory() const;
 
-  // Ends loading; releases the residents or leaves them to the end of the process. Idempotent.
+  // Ends loading and reading; releases the residents or leaves them to the end of the process.
+  // Idempotent.
   void Shutdown(bool release);
 
  private:
+  // Each part has its own lock, so none of this is done under ours.
+  void Apply(const CacheLimits& limits);
+
   std::shared_ptr<const HostMemoryProbe> probe_;
   std::shared_ptr<QueueExecutor> executor_;
   std::shared_ptr<ModelCache> cache_;
+  std::shared_ptr<CudaHost> devices_;
+  std::shared_ptr<HostTier> host_tier_;
   mutable Mutex mutex_;
   ConfigState state_ HEARTH_GUARDED_BY(mutex_);
   std::uint64_t active_headroom_ HEARTH_GUARDED_BY(mutex_) = 0;
