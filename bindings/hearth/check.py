@@ -81,7 +81,10 @@ def refuse_if_corrupt(path: str | os.PathLike[str], roots: Sequence[str] = ()) -
 
 
 def find_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
-    """The files to check: each file given, and in each folder all checkpoints, sorted by name."""
+    """The files to check: each file given, and in each folder all checkpoints, sorted by name.
+
+    A folder that may not be searched is among them, so that nobody takes it for checked.
+    """
     for path in map(Path, paths):
         if path.is_dir():
             yield from _checkpoints_below(path)
@@ -99,6 +102,9 @@ def check_file(
     """Checks one file, or the set that an index file names; a bad file is a report, no error."""
     text = os.fspath(path)
     lowered = text.lower()
+    closed = _why_folder_is_closed(text)
+    if closed:
+        return FileReport(text, "bad", "folder", error=closed)
     left = LEFT_TO_COMFYUI.get(os.path.splitext(lowered)[1])
     size = _size_of(text)
     if left is not None:
@@ -179,7 +185,12 @@ def _read_all(checkpoint: _core.Checkpoint, on_progress: Progress | None) -> Dee
 def _checkpoints_below(folder: Path) -> Iterator[Path]:
     """Follows links to folders, as ComfyUI does, but into none twice."""
     seen: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    closed: list[Path] = []
+
+    def note(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for root, folders, files in os.walk(folder, onerror=note, followlinks=True):
         folders.sort()
         try:
             status = os.stat(root)
@@ -197,6 +208,20 @@ def _checkpoints_below(folder: Path) -> Iterator[Path]:
                 or os.path.splitext(lowered)[1] in LEFT_TO_COMFYUI
             ):
                 yield Path(root) / name
+    yield from closed
+
+
+def _why_folder_is_closed(path: str) -> str:
+    """Empty for what is no folder, or can be searched."""
+    try:
+        if os.path.isdir(path):
+            os.scandir(path).close()
+    except OSError as error:
+        return (
+            f"the folder cannot be searched ({error.strerror}); "
+            "give the user who runs ComfyUI permission to read it."
+        )
+    return ""
 
 
 def _size_of(path: str) -> int:

@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,21 @@ class TestCommand:
         errors = {Path(str(r["path"])).name: str(r["error"]) for r in reports}
         assert "a named pipe" in errors["pipe.safetensors"]
         assert len(reports) == 5
+
+    # Root may search everything, so somebody else does it, in a process of his own.
+    def test_a_folder_that_may_not_be_searched_is_not_passed_over(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            Path(folder, "good.safetensors").write_bytes(good_file())
+            closed = Path(folder, "closed")
+            closed.mkdir(mode=0)
+            child = os.fork()
+            if child == 0:
+                if os.getuid() == 0:
+                    os.setuid(65534)
+                found = [(check_file(file).status, file) for file in find_files([folder])]
+                os._exit(0 if ("bad", closed) in found and len(found) == 2 else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     def test_links_in_a_circle_are_walked_once(self, models: Path) -> None:
         (models / "sub" / "up").symlink_to(models)
