@@ -1,7 +1,7 @@
 """hearth as a ComfyUI custom node pack: clone this folder into `custom_nodes`.
 
-It adds no nodes. Inside ComfyUI it puts hearth's cache behind the stock loaders; anywhere else
-importing it does nothing.
+Inside ComfyUI it puts hearth's cache behind the stock loaders and adds hearth's nodes; anywhere
+else importing it does nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-NODE_CLASS_MAPPINGS: dict[str, type] = {}
-NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
-
-__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]
+WEB_DIRECTORY = "web"
 
 
 def _inside_comfyui() -> bool:
@@ -21,6 +18,9 @@ def _inside_comfyui() -> bool:
 
 
 if _inside_comfyui():
+    from .comfy_nodes.nodes import registration
     from .comfy_nodes.startup import start
 
-    start(Path(__file__).resolve().parent)
+    # `comfy_entrypoint`, or NODE_CLASS_MAPPINGS and NODE_DISPLAY_NAME_MAPPINGS where ComfyUI has
+    # only the older of its two node APIs.
+    globals().update(registration(start(Path(__file__).resolve().parent)))

@@ -108,6 +108,20 @@ class ComfyAdapter:
         """ComfyUI's own `KSAMPLER` for the name of a sampler."""
         return importlib.import_module("comfy.samplers").sampler_object(name)
 
+    def with_sampler_function(self, model: Any, function: Any) -> Any:
+        """A clone of a MODEL that a sampler runs by `function`, which takes what a sampler function
+        of ComfyUI takes; everything else about the sampler stays."""
+        kinds = importlib.import_module("comfy.patcher_extension").WrappersMP
+
+        def sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
+            # ComfyUI makes a sampler object for every sampling, so nobody else sees the change.
+            executor.class_obj.sampler_function = function
+            return executor(*args, **kwargs)
+
+        clone = model.clone()
+        clone.add_wrapper_with_key(kinds.SAMPLER_SAMPLE, "hearth", sample)
+        return clone
+
     def version(self) -> str:
         """ComfyUI's version, or an empty text."""
         try:

@@ -21,6 +21,9 @@ from .file_check import native_check
 from .host import Host
 from .log_bridge import LogBridge
 from .node_cache import ComfyNodeCache
+from .node_service import LiveService
+from .nodes.service import NodeService
+from .nodes.v3 import find_api
 from .prewarm import Prewarm
 from .prewarm_run import PrewarmRunner
 from .prompt_scope import AskerProbe, PromptScope
@@ -37,9 +40,9 @@ _LOG = logging.getLogger("hearth")
 _SECONDS_TO_END = 10.0
 
 
-def compose(repository: Path) -> None:
+def compose(repository: Path) -> NodeService:
     """Makes everything in the order in which it depends on the rest. The loaders are wrapped last:
-    a failure before leaves them ComfyUI's own."""
+    a failure before leaves them ComfyUI's own. Returns what hearth's nodes ask."""
     seams = Seams()
     node_cache = ComfyNodeCache()
     host = _make_host(seams, node_cache)
@@ -59,12 +62,15 @@ def compose(repository: Path) -> None:
     reports = Reports(host.runtime, seams, config, prewarm, host.adapter.version())
     Routes(host, reports, prewarm, config).install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
-    TransparentLoaders(host).install(_node_classes(), seams)
+    loaders = TransparentLoaders(host)
+    loaders.install(_node_classes(), seams)
+    seams.record("node_api_v3", find_api() is not None)
     clock = Clock(host.runtime, host.models, config, log)
     clock.start()
     atexit.register(_shut_down, host, clock, log)
     config.follow(prewarm.follow)
     _say(seams)
+    return LiveService(host, loaders, _node_classes())
 
 
 def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:

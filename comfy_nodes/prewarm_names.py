@@ -11,12 +11,12 @@ loader's other inputs after a question mark:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from .combo import choices, did_you_mean, inputs_of
 from .stock_loaders import STOCK_LOADERS, StockLoader
 
 Graph = dict[str, dict[str, Any]]
@@ -68,8 +68,7 @@ def _the_match(name: str, classes: Mapping[str, Any]) -> _Match:
         full = ", ".join(match.full_name for match in matches)
         raise PrewarmError(f"{name} stands in several lists; say which: {full}")
     known = [entry for loader in STOCK_LOADERS for entry in _entries(loader, classes)]
-    near = difflib.get_close_matches(name.rpartition("/")[2], known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(name.rpartition("/")[2], known)
     raise PrewarmError(f"{name} is in none of ComfyUI's lists of models{hint}")
 
 
@@ -93,38 +92,23 @@ def _entries(loader: StockLoader, classes: Mapping[str, Any]) -> list[str]:
     owner = classes.get(loader.class_name)
     if owner is None:
         return []
-    options = _choices(_inputs(owner).get(next(iter(loader.folders))))
+    options = choices(inputs_of(owner).get(next(iter(loader.folders))))
     return [str(entry) for entry in options]
-
-
-def _inputs(owner: Any) -> dict[str, Any]:
-    types = owner.INPUT_TYPES()
-    return {**types.get("required", {}), **types.get("optional", {})}
-
-
-def _choices(spec: Any) -> list[Any]:
-    """The list of a combo in either of ComfyUI's forms; empty for any other input."""
-    if not spec:
-        return []
-    if isinstance(spec[0], (list, tuple)):
-        return list(spec[0])
-    options = spec[1].get("options", []) if len(spec) > 1 else []
-    return list(options)
 
 
 def _defaults(owner: Any) -> dict[str, Any]:
     """What the node has in the editor before anybody changes it."""
     found: dict[str, Any] = {}
-    for name, spec in _inputs(owner).items():
-        choices = _choices(spec)
+    for name, spec in inputs_of(owner).items():
+        listed = choices(spec)
         further = spec[1] if len(spec) > 1 else {}
-        if "default" in further or choices:
-            found[name] = further.get("default", choices[0] if choices else None)
+        if "default" in further or listed:
+            found[name] = further.get("default", listed[0] if listed else None)
     return found
 
 
 def _check_options(text: str, match: _Match, given: Mapping[str, str], owner: Any) -> None:
-    inputs = _inputs(owner).items()
+    inputs = inputs_of(owner).items()
     known = {name: spec for name, spec in inputs if name not in match.loader.folders}
     for name in given:
         if name not in known:
@@ -135,5 +119,5 @@ def _check_options(text: str, match: _Match, given: Mapping[str, str], owner: An
     if match.loader.kind == "text_encoder" and "type" not in given:
         raise PrewarmError(
             f"{text}: say the type of the text encoder, e.g. {match.full_name}?type=sd3; "
-            f"types are {', '.join(map(str, _choices(known.get('type'))))}"
+            f"types are {', '.join(map(str, choices(known.get('type'))))}"
         )

@@ -70,6 +70,12 @@ class PromptScope:
         handles, self._handles = self._handles, {}
         return list(handles.values())
 
+    def let_go(self, key: hearth.ModelKey) -> None:
+        """Lets go of one model before the prompt ends."""
+        handle = self._handles.pop(key, None)
+        if handle is not None:
+            handle.close()
+
     def end(self) -> None:
         """Lets go of everything; the models are idle from now on."""
         for handle in self.take():

@@ -10,32 +10,34 @@ import sys
 from pathlib import Path
 
 from . import log_bridge
+from .nodes.service import NodeService, StockService
 
 _LOG = logging.getLogger("hearth")
 
 
-def start(repository: Path) -> bool:
-    """Starts hearth; False, with one line in the log that says why, when ComfyUI stays stock.
+def start(repository: Path) -> NodeService:
+    """Starts hearth; a StockService, with one line in the log, when ComfyUI stays stock.
 
     `repository` is hearth's folder. Never throws.
     """
     log_bridge.name_lines()
     if os.environ.get("HEARTH_DISABLE") == "1":
         _LOG.info("off (HEARTH_DISABLE=1), the loaders are ComfyUI's own")
-        return False
+        return StockService("HEARTH_DISABLE is 1")
     try:
         _make_importable(repository)
         importlib.import_module("hearth")
     except ImportError as error:
         _LOG.warning("off, the loaders are ComfyUI's own: %s", error)
-        return False
+        return StockService(str(error))
     try:
         # Imported only now: everything it imports needs the native module.
-        importlib.import_module(".composition", __package__).compose(repository)
+        composition = importlib.import_module(".composition", __package__)
+        service: NodeService = composition.compose(repository)
     except Exception:
         _LOG.exception("could not start, the loaders are ComfyUI's own")
-        return False
-    return True
+        return StockService("it could not start; the log says why")
+    return service
 
 
 def _make_importable(repository: Path) -> None:

@@ -9,9 +9,10 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hearth
+if TYPE_CHECKING:
+    import hearth
 
 # Of versions whose VAELoader does not list them itself.
 _IMAGE_TAESDS = ("taesd", "taesdxl", "taesd3", "taef1")
@@ -110,11 +111,13 @@ def make_request(
     devices: Mapping[str, str],
 ) -> LoadRequest:
     """The request for a call whose files are known."""
+    from hearth import ModelKey  # here: the table above is read where hearth is not built, too
+
     options = {name: value for name, value in inputs.items() if name not in loader.folders}
     text = json.dumps({"inputs": options, "devices": dict(devices)}, sort_keys=True)
     name = " + ".join(str(inputs[field]) for field in loader.folders)
     identity = ";".join(file.identity for file in files)
-    key = hearth.ModelKey(loader.kind, loader.class_name, name, text, identity)
+    key = ModelKey(loader.kind, loader.class_name, name, text, identity)
     return LoadRequest(loader, key, files)
 
 

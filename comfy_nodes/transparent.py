@@ -13,6 +13,7 @@ from hearth.errors import CacheBusyError, CheckpointCorruptError
 
 from .file_check import refuse_if_corrupt
 from .host import Host
+from .nodes.stock import call_stock
 from .residents import ResidentModel
 from .seams import Seams
 from .stock_loaders import (
@@ -95,15 +96,33 @@ class TransparentLoaders:
                 delattr(wrapped.owner, "IS_CHANGED")
         self._wrapped.clear()
 
+    def load(self, class_name: str, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What that stock loader returns, through the cache whether `transparent` is on or off."""
+        wrapped = self._find(class_name)
+        if wrapped is None:
+            return call_stock(class_name, inputs)
+        outputs: tuple[Any, ...] = self._load(wrapped, wrapped.owner(), (), inputs)
+        return outputs
+
+    def stamp(self, class_name: str, inputs: Mapping[str, Any]) -> Any:
+        """The change check of that stock loader, whether `transparent` is on or off."""
+        wrapped = self._find(class_name)
+        return False if wrapped is None else self._stamp(wrapped, inputs)
+
+    def _find(self, class_name: str) -> _Wrapped | None:
+        return next((each for each in self._wrapped if each.loader.class_name == class_name), None)
+
     def _wrap(self, wrapped: _Wrapped) -> None:
         hook = self
 
         @functools.wraps(wrapped.stock)
         def load(node: Any, *args: Any, **kwargs: Any) -> Any:
+            if not hook._host.settings.transparent:
+                return wrapped.stock(node, *args, **kwargs)
             return hook._load(wrapped, node, args, kwargs)
 
         def is_changed(cls: type, /, **inputs: Any) -> Any:
-            return hook._stamp(wrapped, inputs)
+            return hook._stamp(wrapped, inputs) if hook._host.settings.transparent else False
 
         setattr(load, _MARK, wrapped.stock)
         setattr(wrapped.owner, wrapped.method, load)
@@ -115,8 +134,6 @@ class TransparentLoaders:
         def call() -> Any:
             return wrapped.stock(node, *args, **kwargs)
 
-        if not self._host.settings.transparent:
-            return call()
         # Asked before the gate, which a load on the worker may hold for long.
         if not self._host.runtime.executor.is_current():
             self._fell_back(wrapped.loader, "", "asked for outside the prompt worker")
@@ -184,8 +201,6 @@ class TransparentLoaders:
     def _stamp(self, wrapped: _Wrapped, inputs: Mapping[str, Any]) -> Any:
         """The change check: the state of the files. False, which is what ComfyUI takes for a node
         without a check, when it cannot be told; an exception would rerun the node every time."""
-        if not self._host.settings.transparent:
-            return False
         try:
             files = find_files(wrapped.loader, inputs, wrapped.owner)
             with self._host.gate.enter() as is_open:

@@ -1,0 +1,150 @@
+"""hearth as its nodes see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hearth import ModelKey
+from hearth.errors import CheckpointNotFoundError
+
+from .host import Host
+from .prewarm_names import NODE, model_graph
+from .residents import ResidentModel
+from .samplers import native_names, sampler_function
+from .status_text import status_text
+from .transparent import TransparentLoaders
+
+_ALL_BYTES = (1 << 64) - 1
+_REASON = "asked for by a node"
+_ENDING = "hearth is shutting down"
+
+
+class LiveService:
+    """The nodes' requests, answered by the cache. Called on the prompt worker."""
+
+    not_found: type[Exception] = CheckpointNotFoundError
+
+    def __init__(self, host: Host, loaders: TransparentLoaders, classes: Mapping[str, Any]) -> None:
+        self._host = host
+        self._loaders = loaders
+        self._classes = classes
+        # Pins that a loader node has set and another may take back.
+        self._pinned_by_loaders: set[tuple[Any, ...]] = set()
+
+    def load(self, class_name: str, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What that stock loader returns, through the cache, whether `transparent` is on or off."""
+        return self._loaders.load(class_name, inputs)
+
+    def stamp(self, class_name: str, inputs: Mapping[str, Any]) -> Any:
+        """The state of the files; False when it cannot be told."""
+        return self._loaders.stamp(class_name, inputs)
+
+    def retain(self, outputs: tuple[Any, ...], pin: bool, keep_alive_s: float) -> None:
+        """Applies both to the cached model behind the outputs, if it is cached."""
+
+        def apply() -> str:
+            resident = next(filter(None, map(self._find, outputs)), None)
+            if resident is not None:
+                self._pin_for_loader(resident.key, pin)
+                self._host.runtime.cache.keep_alive(resident.key, keep_alive_s or None)
+            return ""
+
+        self._while_open(apply)
+
+    def pin(self, model: Any, pinned: bool) -> str:
+        """Pins or unpins the cached model behind a MODEL, CLIP or VAE."""
+
+        def apply() -> str:
+            resident = self._find(model)
+            if resident is None:
+                return "not pinned: this model did not come through hearth's cache"
+            cache = self._host.runtime.cache
+            (cache.pin if pinned else cache.unpin)(resident.key)
+            return f"{resident.key.name} is {'pinned' if pinned else 'not pinned any more'}"
+
+        return self._while_open(apply)
+
+    def prewarm(self, name: str, options: str) -> str:
+        """Loads a model by its name; throws PrewarmError for a name or options that are wrong."""
+        node = model_graph(f"{name}?{options}" if options else name, self._classes)[NODE]
+        self._loaders.load(node["class_type"], node["inputs"])
+        return f"{name} is loaded"
+
+    def evict(self, name: str | None, free: bool) -> str:
+        """Drops what is asked for, also when the running prompt has used it."""
+
+        def apply() -> str:
+            cache = self._host.runtime.cache
+            before = cache.stats()["resident"]
+            if name is None:
+                cache.trim(_ALL_BYTES, _ALL_BYTES, _REASON)
+            else:
+                self._erase(name)
+            said = f"evicted: {before - cache.stats()['resident']}"
+            return f"{said}, freed of what lingered: {cache.free_lingering()}" if free else said
+
+        return self._while_open(apply)
+
+    def status(self) -> str:
+        """What is in the cache."""
+        cache = self._host.runtime.cache
+        return self._while_open(lambda: status_text(cache.residents()))
+
+    @contextmanager
+    def holding(self, model: Any) -> Iterator[None]:
+        """A handle on the model until the end of the block, if it is cached."""
+        handle = self._handle(model)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                with self._host.gate.enter() as is_open:
+                    if is_open:
+                        handle.close()
+
+    def with_own_steps(self, model: Any, sampler_name: str) -> Any:
+        """A clone whose sampler takes hearth's steps; the model itself for any other sampler."""
+        if sampler_name not in native_names():
+            return model
+        return self._host.adapter.with_sampler_function(model, sampler_function(sampler_name))
+
+    def sampler(self, sampler_name: str) -> Any:
+        """ComfyUI's sampler object, with hearth's steps where hearth has them."""
+        sampler = self._host.adapter.sampler_object(sampler_name)
+        if sampler_name in native_names():
+            sampler.sampler_function = sampler_function(sampler_name)
+        return sampler
+
+    def _handle(self, model: Any) -> Any:
+        resident = self._find(model)
+        if resident is None:
+            return None
+        with self._host.gate.enter() as is_open:
+            return self._host.runtime.cache.lookup(resident.key) if is_open else None
+
+    def _find(self, model: Any) -> ResidentModel | None:
+        patcher = getattr(model, "patcher", model)
+        return self._host.models.find(getattr(patcher, "model", None))
+
+    def _pin_for_loader(self, key: ModelKey, pin: bool) -> None:
+        slot = (key.kind, key.loader, key.name, key.options)
+        if pin:
+            self._host.runtime.cache.pin(key)
+            self._pinned_by_loaders.add(slot)
+        elif slot in self._pinned_by_loaders:
+            self._host.runtime.cache.unpin(key)
+            self._pinned_by_loaders.remove(slot)
+
+    def _erase(self, name: str) -> None:
+        cache = self._host.runtime.cache
+        for view in cache.residents():
+            if name in view["name"].split(" + ") and not view["lingering"]:
+                # The prompt's own handle would keep the bytes until its end.
+                self._host.scope.let_go(view["key"])
+                cache.erase(view["key"], _REASON)
+
+    def _while_open(self, action: Callable[[], str]) -> str:
+        with self._host.gate.enter() as is_open:
+            return action() if is_open else _ENDING

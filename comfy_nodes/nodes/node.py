@@ -1,0 +1,69 @@
+"""A node as data: what ComfyUI shows of it, and the function that it runs.
+
+Both of ComfyUI's node APIs are served from it: `v3.py` and `v1.py` only translate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CATEGORY = "hearth"
+ANY = "*"
+
+# "required" and "optional", each from an input's name to (type, settings): the form in which
+# ComfyUI's own classes state their inputs.
+Inputs = dict[str, dict[str, tuple[Any, dict[str, Any]]]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output."""
+
+    type: str
+    name: str
+    tooltip: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a node hands on, and the text that the editor shows on it."""
+
+    outputs: tuple[Any, ...] = ()
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node. All functions take the service first and then the inputs by name.
+
+    `inputs` is called whenever ComfyUI asks, because lists of files change. `fault` says what is
+    wrong with the inputs named in `checked`, or ""; ComfyUI leaves these unchecked then.
+    """
+
+    id: str
+    title: str
+    description: str
+    inputs: Callable[[], Inputs]
+    outputs: tuple[Output, ...]
+    run: Callable[..., Result]
+    fingerprint: Callable[..., Any] | None = None
+    fault: Callable[..., str] | None = None
+    checked: tuple[str, ...] = ()
+    is_output: bool = False
+
+
+def spec(type_: Any, tooltip: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
+    """One input; a list as its type is a combo."""
+    return type_, {"tooltip": tooltip, **settings}
+
+
+def always_anew(service: Any, **inputs: Any) -> float:
+    """The fingerprint of a node that runs in every prompt: no value equals it, not even itself."""
+    return float("nan")
+
+
+def picked(inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Only the inputs of these names."""
+    return {name: inputs[name] for name in names if name in inputs}
