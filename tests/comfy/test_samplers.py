@@ -1,0 +1,102 @@
+"""hearth's samplers give ComfyUI's latents, through ComfyUI's own sampling objects."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CASES = Path(__file__).with_name("sampler_cases.py")
+NAMES = ("euler", "res_multistep", "dpmpp_2m")
+SPECIAL = (
+    "denoise_mask",
+    "batch 2",
+    "five dimensions",
+    "1 step",
+    "0 steps",
+    "no sigmas",
+    "last sigma above zero",
+    "starts late",
+)
+
+
+@pytest.fixture(scope="module", params=["COMFYUI_PATH", "COMFYUI_PATH_OLD"])
+def cases(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What `sampler_cases.py` found in this ComfyUI."""
+    pytest.importorskip(
+        "hearth.sampling", reason="NOT RUN, needs hearth._torch: ./dev build", exc_type=ImportError
+    )
+    if request.param == "COMFYUI_PATH":
+        comfyui = request.getfixturevalue("comfy")
+    elif request.param not in os.environ:
+        pytest.skip("NOT RUN, needs ComfyUI of a year ago: set COMFYUI_PATH_OLD to a checkout")
+    else:
+        comfyui = Path(os.environ[request.param])
+    done = subprocess.run(
+        [sys.executable, str(CASES), str(comfyui)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=comfyui,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_latents_and_previews_are_comfyuis(cases: dict[str, Any]) -> None:
+    compared = cases["comparisons"]
+    for name in NAMES:
+        for kind in ("EPS", "V_PREDICTION", "FLOW"):
+            for special in ("simple", "karras", "beta", *SPECIAL):
+                assert f"{name} {kind} {special}" in compared
+    wrong = {
+        case: result
+        for case, result in compared.items()
+        if max(result["error"], result["preview_error"]) > 1e-6
+    }
+    assert wrong == {}
+
+
+def test_every_step_is_shown(cases: dict[str, Any]) -> None:
+    steps = {case: result["steps"] for case, result in cases["comparisons"].items()}
+    for name in NAMES:
+        assert steps[f"{name} FLOW simple"] == 6
+        assert steps[f"{name} FLOW 1 step"] == 1
+        assert steps[f"{name} FLOW 0 steps"] == 0
+
+
+def test_nested_latents_are_comfyuis_where_there_are_any(cases: dict[str, Any]) -> None:
+    nested = [case for case in cases["comparisons"] if "nested" in case]
+    if not nested:
+        pytest.skip("NOT RUN, this ComfyUI has no nested latents")
+    assert len(nested) == len(NAMES) * 3 * 2
+
+
+def test_comfyuis_interrupt_ends_the_run_as_itself(cases: dict[str, Any]) -> None:
+    assert set(cases["interrupts"]) == {
+        f"{name} {place}" for name in NAMES for place in ("model", "callback")
+    }
+    for found in cases["interrupts"].values():
+        assert found == {"raised": "InterruptProcessingException", "calls": 2}
+
+
+def test_no_step_waits_where_comfyuis_do(cases: dict[str, Any]) -> None:
+    assert cases["waits"] == dict.fromkeys(NAMES, [0, 0])
+    few, many = cases["waits_of_comfyui"]["res_multistep"]
+    assert few >= 4
+    assert many >= 12
+
+
+def test_other_samplers_and_a_missing_native_module_mean_comfyuis_own(
+    cases: dict[str, Any],
+) -> None:
+    assert tuple(cases["names"]) == NAMES
+    assert cases["fallbacks"]["is_comfyuis"] == {"heun": True, "euler": False}
+    assert cases["fallbacks"]["without_native"] == {"names": [], "euler": True}
