@@ -68,6 +68,37 @@ class ComfyAdapter:
         if len(keep) < len(loaded):
             self.management.free_memory(_EVERYTHING, patcher.load_device, keep)
 
+    def is_device_oom(self, error: BaseException) -> bool:
+        """Whether ComfyUI takes an error for device memory that did not suffice."""
+        question = getattr(self.management, "is_oom", None)
+        if callable(question):
+            return bool(question(error))
+        kind = getattr(self.management, "OOM_EXCEPTION", Exception)
+        # Without such a class in torch ComfyUI takes every error for one.
+        return kind is not Exception and isinstance(error, kind)
+
+    def oom_class(self) -> type[Exception]:
+        """The class of such errors: ComfyUI answers them with advice, and by unloading."""
+        kind: type[Exception] = getattr(self.management, "OOM_EXCEPTION", MemoryError)
+        return kind
+
+    def works_on_cpu(self) -> bool:
+        """Whether the device that models work on is the host itself."""
+        return str(self.management.get_torch_device()).startswith("cpu")
+
+    def cpu_patcher(self, patcher: Any) -> Any:
+        """A clone that works on the CPU, for a model that was unloaded; with dynamic VRAM its file
+        is read again. As ComfyUI's own device selector does it."""
+        cpu = self._torch.device("cpu")
+        dynamic = getattr(patcher, "is_dynamic", lambda: False)()
+        clone = patcher.clone(disable_dynamic=True) if dynamic else patcher.clone()
+        clone.load_device = clone.offload_device = cpu
+        if hasattr(clone.model, "diffusion_model") and hasattr(clone, "set_model_compute_dtype"):
+            wanted = self.management.unet_manual_cast(clone.model_dtype(), cpu)
+            if wanted is not None:
+                clone.set_model_compute_dtype(wanted)
+        return clone
+
     def collect(self) -> None:
         """Frees reference cycles, which models are full of."""
         gc.collect()

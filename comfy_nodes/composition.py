@@ -24,6 +24,7 @@ from .node_cache import ComfyNodeCache
 from .node_service import LiveService
 from .nodes.service import NodeService
 from .nodes.v3 import find_api
+from .oom import OutOfMemory
 from .prewarm import Prewarm
 from .prewarm_run import PrewarmRunner
 from .prompt_scope import AskerProbe, PromptScope
@@ -52,6 +53,7 @@ def compose(repository: Path) -> NodeService:
     log = LogBridge(host.runtime, host.settings)
     config.follow(log.follow)
     server = sys.modules["server"].PromptServer.instance
+    OutOfMemory(host, server).install(importlib.import_module("execution"), seams)
     between = _watch_worker(host, node_cache, seams)
     between.at_each_gap(log.drain)
     prewarm = _make_prewarm(host, node_cache, seams, [*config.folders, repository / "examples"])

@@ -38,6 +38,7 @@ class Item:
     name: str
     kind: str
     plan: Callable[[Classes], Work] = field(repr=False)
+    id: int = 0
     at_start: bool = False
     state: str = "waiting"
     error: str = ""
@@ -51,6 +52,7 @@ class Item:
     def report(self) -> dict[str, Any]:
         """As it is shown over HTTP."""
         return {
+            "id": self.id,
             "name": self.name,
             "kind": self.kind,
             "state": self.state,
@@ -70,6 +72,7 @@ class Prewarm:
         self._lock = threading.Lock()
         self._items: list[Item] = []
         self._configured: set[tuple[str, str]] = set()
+        self._added = 0
         self._started = False
         self._impossible = ""
         # Prewarmed models do not go for one another: held until nothing is left to do.
@@ -156,6 +159,8 @@ class Prewarm:
         self._impossible = reason
 
     def _add(self, item: Item) -> None:
+        self._added += 1
+        item.id = self._added
         if self._impossible:
             item.state, item.error = "failed", self._impossible
         self._items.append(item)

@@ -50,6 +50,13 @@ class ResidentModels:
             return None
         return None if found is None else found()
 
+    def update_bytes(self, cache: Any) -> None:
+        """Tells the cache where the bytes of all residents are now."""
+        found = {id(each): each for each in (ref() for ref in self._by_module.values()) if each}
+        for resident in found.values():
+            if not resident.released:
+                cache.update_bytes(resident.key, resident.bytes())
+
     def note_change(self, resident: weakref.ref[ResidentModel]) -> None:
         """Called when a module of a lingering resident dies."""
         self._changed.append(resident)

@@ -15,6 +15,7 @@ class Settings:
     transparent: bool = True
     trace_loads: bool = True
     unload_on_exit: bool = False
+    oom_fallback: str = "off"
     token_env: str | None = None
     allowed_origins: list[str] = field(default_factory=list)
 
@@ -24,5 +25,6 @@ class Settings:
         self.transparent = bool(config["transparent"])
         self.trace_loads = bool(config["log"]["trace_loads"])
         self.unload_on_exit = bool(config["unload_on_exit"])
+        self.oom_fallback = str(config["oom_fallback"])
         self.token_env = config["api"]["token_env"]
         self.allowed_origins = list(config["api"]["allowed_origins"])

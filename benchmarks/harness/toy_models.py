@@ -1,5 +1,7 @@
 """Toy models of a few megabytes that ComfyUI recognises by itself and samples in no time.
 
+`python -m benchmarks.harness.toy_models DIR` writes them into ComfyUI's models folder.
+
 Shapes are those ComfyUI derives its architecture from; the values are random, so that two seeds
 give two models whose images differ. The text encoder inside a toy checkpoint is empty (prompts do
 not matter there); the cut CLIP-L is a real one of two layers.
@@ -8,6 +10,7 @@ not matter there); the cut CLIP-L is a real one of two layers.
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 from benchmarks.harness.safetensors_file import TensorSpec, write_safetensors
@@ -185,3 +188,7 @@ def write_all(models: Path) -> Path:
         write_clip_l(models / "text_encoders" / f"toy_clip_l_{number}.safetensors", 5 + number)
     write_lora(models / "loras" / "toy_lora.safetensors", 8)
     return models
+
+
+if __name__ == "__main__":
+    write_all(Path(sys.argv[1]))

@@ -7,7 +7,7 @@
 namespace hearth {
 namespace {
 
-constexpr std::array<std::pair<EventKind, std::string_view>, 16> kWords = {{
+constexpr std::array<std::pair<EventKind, std::string_view>, 17> kWords = {{
     {EventKind::kOpened, "opened"},
     {EventKind::kWeightsArrived, "weights_arrived"},
     {EventKind::kHit, "hit"},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<EventKind, std::string_view>, 16> kWords = {{
     {EventKind::kPinned, "pinned"},
     {EventKind::kUnpinned, "unpinned"},
     {EventKind::kLimitsChanged, "limits_changed"},
+    {EventKind::kOutOfMemory, "out_of_memory"},
     {EventKind::kFellBack, "fell_back"},
     {EventKind::kNoted, "noted"},
 }};

@@ -26,8 +26,9 @@ enum class EventKind {
   kPinned,
   kUnpinned,
   kLimitsChanged,
-  kFellBack,  // stock ComfyUI served it; reason says why
-  kNoted,     // anything else worth knowing
+  kOutOfMemory,  // a node ran out of memory; reason says what was done about it
+  kFellBack,     // stock ComfyUI served it; reason says why
+  kNoted,        // anything else worth knowing
 };
 std::string_view ToString(EventKind kind);  // "opened", "weights_arrived", ...
 // Throws std::invalid_argument for any other word.

@@ -73,6 +73,7 @@ struct Config {
   PrewarmConfig prewarm;
   BudgetConfig budget;
   UnloadConfig unload;
+  std::string oom_fallback = "off";
   KeeperConfig keeper;
   PrecisionConfig precision;
   QueueConfig queue;

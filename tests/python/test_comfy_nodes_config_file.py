@@ -24,6 +24,7 @@ class Runtime:
             "keep_model_in_memory": True,
             "transparent": True,
             "unload_on_exit": False,
+            "oom_fallback": "off",
             "log": {"trace_loads": True},
             "api": {"token_env": None, "allowed_origins": []},
         }

@@ -9,6 +9,7 @@ files by which a test and a held prompt meet.
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management
 import comfy.utils
 
 
@@ -44,6 +46,8 @@ def _watch(original: Callable[..., Any]) -> Callable[..., Any]:
         started = time.perf_counter()
         ok = False
         try:
+            if _plant(f"{os.path.basename(ckpt)}.planted"):
+                raise MemoryError("planted while loading")
             result = original(ckpt, *args, **kwargs)
             ok = True
             return result
@@ -79,6 +83,79 @@ class SpyHold:
         return (latent,)
 
 
+class SpyFail:
+    """Raises an error."""
+
+    RETURN_TYPES = ("LATENT",)
+    FUNCTION = "fail"
+    CATEGORY = "spy"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """Inputs in ComfyUI's form."""
+        return {"required": {"latent": ("LATENT",)}}
+
+    def fail(self, latent: Any) -> tuple[Any]:
+        """Never returns."""
+        raise ValueError("a node that fails on purpose")
+
+
+def _plant(name: str) -> bool:
+    """Whether an error planted in the file `name` is due: the file holds how many more times."""
+    planted = Path(os.environ.get("HEARTH_SPY_BARRIERS", "")) / name
+    if not planted.is_file():
+        return False
+    left = int(planted.read_text(encoding="ascii"))
+    planted.write_text(str(left - 1), encoding="ascii")
+    with (planted.parent / f"{name}.tries").open("a", encoding="ascii") as tries:
+        tries.write("x")
+    return left > 0
+
+
+class SpyOutOfMemory:
+    """A model and a VAE that find no device memory as often as the file `planted` says: in the
+    second step of sampling, and in decoding."""
+
+    RETURN_TYPES = ("MODEL", "VAE")
+    FUNCTION = "patch"
+    CATEGORY = "spy"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """Inputs in ComfyUI's form."""
+        return {
+            "required": {
+                "model": ("MODEL",),
+                "vae": ("VAE",),
+                "sampling": ("STRING", {"default": ""}),
+                "decoding": ("STRING", {"default": ""}),
+            }
+        }
+
+    def patch(self, model: Any, vae: Any, sampling: str, decoding: str) -> tuple[Any, Any]:
+        """Returns clones; the originals stay as they are."""
+        patched, decoder = model.clone(), copy.copy(vae)
+        steps: list[float] = []
+
+        def evaluate(apply_model: Callable[..., Any], options: dict[str, Any]) -> Any:
+            step = float(options["timestep"][0])
+            if step in steps:  # sampling begins anew
+                steps.clear()
+            steps.append(step)
+            if sampling and len(steps) == 2 and _plant(sampling):
+                raise comfy.model_management.OOM_EXCEPTION("planted while sampling")
+            return apply_model(options["input"], options["timestep"], **options["c"])
+
+        def decode(*args: Any, **kwargs: Any) -> Any:
+            if decoding and _plant(decoding):
+                raise comfy.model_management.OOM_EXCEPTION("planted while decoding")
+            return vae.decode(*args, **kwargs)
+
+        patched.set_model_unet_function_wrapper(evaluate)
+        decoder.decode = decode
+        return (patched, decoder)
+
+
 class SpyHoldSampling:
     """A model whose first evaluation waits at a barrier: a prompt held while it samples."""
 
@@ -103,6 +180,11 @@ class SpyHoldSampling:
         return (patched,)
 
 
-NODE_CLASS_MAPPINGS = {"SpyHold": SpyHold, "SpyHoldSampling": SpyHoldSampling}
+NODE_CLASS_MAPPINGS = {
+    "SpyHold": SpyHold,
+    "SpyFail": SpyFail,
+    "SpyOutOfMemory": SpyOutOfMemory,
+    "SpyHoldSampling": SpyHoldSampling,
+}
 
 comfy.utils.load_torch_file = _watch(comfy.utils.load_torch_file)

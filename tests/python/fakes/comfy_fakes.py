@@ -132,6 +132,9 @@ class Torch:
     def __init__(self) -> None:
         self.inference_depth = 0
 
+    def device(self, kind: str) -> Device:
+        return Device(kind)
+
     @contextlib.contextmanager
     def inference_mode(self) -> Any:
         self.inference_depth += 1

@@ -1,0 +1,174 @@
+"""A node that runs out of memory: make room by the policy, run it once more, then say so.
+
+The seam is `execution.get_output_data`, which runs one node: an error that leaves it makes ComfyUI
+unload every model. Without anything to evict, errors pass as if hearth were not there.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hearth.errors import DeviceOutOfMemoryError
+
+from .cpu_inputs import has_models, on_cpu
+from .host import Host
+from .seams import Seams
+
+_LOG = logging.getLogger("hearth")
+_ALL_BYTES = (1 << 64) - 1
+_PARAMETERS = ["prompt_id", "unique_id", "obj", "input_data_all"]
+_ALLOCATOR = "can't allocate memory"  # how torch words a failing malloc
+
+Run = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class _Node:
+    """One call of get_output_data(): whose it is, and with what."""
+
+    prompt: str
+    id: str
+    owner: Any
+    inputs: dict[str, list[Any]]
+
+    @property
+    def label(self) -> str:
+        kind = self.owner if inspect.isclass(self.owner) else type(self.owner)
+        return f"node {self.id} ({kind.__name__})"
+
+
+class OutOfMemory:
+    """Wraps the function that runs a node. At most one retry and one rerun on the CPU a node."""
+
+    def __init__(self, host: Host, server: Any) -> None:
+        self._host = host
+        self._server = server
+
+    def install(self, execution: Any, seams: Seams) -> None:
+        """Takes hold of the seam, if it looks as expected."""
+        original: Any = getattr(execution, "get_output_data", None)
+        found = inspect.iscoroutinefunction(original)
+        if found:
+            found = list(inspect.signature(original).parameters)[: len(_PARAMETERS)] == _PARAMETERS
+        if seams.record("out_of_memory", found):
+            execution.get_output_data = self.wrap(original)
+
+    def wrap(self, original: Run) -> Run:
+        """The function with room made for a second run; results and other errors are untouched."""
+
+        @functools.wraps(original)
+        async def get_output_data(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await original(*args, **kwargs)
+            except Exception as error:
+                kind = self._kind(error)
+                node = None if kind is None else _node_of(args)
+                if node is None or not self._may_run_again(node):
+                    raise
+                evicted = self._make_room(kind or "", node)
+                if not evicted and not self._may_use_cpu(node):
+                    raise
+            # Outside of the handler: the error holds what the node had allocated.
+            if not evicted:
+                return await self._on_cpu(original, node, args, kwargs)
+            return await self._again(original, node, args, kwargs)
+
+        return get_output_data
+
+    async def _again(self, original: Run, node: _Node, args: Any, kwargs: Any) -> Any:
+        try:
+            return await original(*args, **kwargs)
+        except Exception as error:
+            kind = self._kind(error)
+            if kind is None:
+                raise
+            if not self._may_use_cpu(node):
+                raise self._given_up(kind, node, error) from error
+        return await self._on_cpu(original, node, args, kwargs)
+
+    async def _on_cpu(self, original: Run, node: _Node, args: Any, kwargs: Any) -> Any:
+        self._tell(node, f"{node.label} is run on the CPU (oom_fallback)")
+        adapter = self._host.adapter
+        self._give_back()
+        with on_cpu(adapter, node.inputs) as inputs:
+            return await original(*args[:3], inputs, *args[4:], **kwargs)
+
+    def _kind(self, error: Exception) -> str | None:
+        """Which memory did not suffice, in words; None: the error is another one."""
+        if self._host.adapter.is_device_oom(error):
+            return "RAM" if self._host.adapter.works_on_cpu() else "GPU memory"
+        host = isinstance(error, MemoryError) or _ALLOCATOR in str(error)
+        if host or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return "RAM"
+        return None
+
+    def _may_run_again(self, node: _Node) -> bool:
+        # What saves or shows may have done half of it already.
+        transparent = self._host.settings.transparent
+        return transparent and not getattr(node.owner, "OUTPUT_NODE", False)
+
+    def _may_use_cpu(self, node: _Node) -> bool:
+        return self._host.settings.oom_fallback == "cpu" and has_models(node.inputs)
+
+    def _make_room(self, kind: str, node: _Node) -> int:
+        """Evicts whoever may go and has some of that memory; returns how many went."""
+        host, ram = self._host, kind == "RAM"
+        with host.gate.enter() as is_open:
+            if not is_open:
+                return 0
+            host.models.update_bytes(host.runtime.cache)
+            before = host.runtime.cache.stats()["evictions"]
+            need = (_ALL_BYTES, 0) if ram else (0, _ALL_BYTES)
+            host.runtime.cache.trim(*need, f"{kind} did not suffice for {node.label}")
+            evicted = int(host.runtime.cache.stats()["evictions"] - before)
+            if evicted and ram:
+                host.runtime.cache.free_lingering()
+        if evicted:
+            self._tell(node, f"{kind} did not suffice for {node.label}: {_models(evicted)} evicted")
+            self._give_back()
+        return evicted
+
+    def _give_back(self) -> None:
+        self._host.adapter.collect()
+        self._host.adapter.empty_device_cache()
+
+    def _given_up(self, kind: str, node: _Node, error: Exception) -> Exception:
+        advice = 'Use a smaller size or batch, or set "oom_fallback" to "cpu".'
+        message = f"{kind} did not suffice for {node.label}, not even after hearth had evicted "
+        message += f"every model that may go. {advice} ({error})"
+        self._tell(node, f"{kind} did not suffice for {node.label} a second time")
+        adapter = self._host.adapter
+        of_device = adapter.is_device_oom(error)
+        return (_device_error(adapter.oom_class()) if of_device else MemoryError)(message)
+
+    def _tell(self, node: _Node, text: str) -> None:
+        _LOG.warning("%s", text)
+        with self._host.gate.enter() as is_open:
+            if is_open:
+                note = self._host.runtime.cache.note
+                note("out_of_memory", reason=text, node=node.id, prompt=node.prompt)
+        show = getattr(self._server, "send_progress_text", None)
+        if callable(show) and self._server.client_id is not None:
+            show(text, node.id, self._server.client_id)
+
+
+def _node_of(args: tuple[Any, ...]) -> _Node | None:
+    if len(args) < len(_PARAMETERS) or not isinstance(args[3], dict):
+        return None
+    return _Node(str(args[0]), str(args[1]), args[2], args[3])
+
+
+def _models(count: int) -> str:
+    return "1 model" if count == 1 else f"{count} models"
+
+
+def _device_error(oom: type[Exception]) -> type[Exception]:
+    """The error as both ComfyUI and hearth's users know it."""
+    members = {"__module__": DeviceOutOfMemoryError.__module__}
+    return type("DeviceOutOfMemoryError", (DeviceOutOfMemoryError, oom), members)
