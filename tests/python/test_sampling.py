@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,14 +262,43 @@ def test_a_progress_bar_of_the_callers_is_closed_when_a_run_breaks_off() -> None
     assert events == ["of 3", "step", "closed"]
 
 
-def test_another_torch_than_the_one_built_against_is_named_in_one_sentence() -> None:
-    program = (
-        "import torch; torch.__version__ = '1.13.1'\n"
-        "try:\n    import hearth.sampling\nexcept ImportError as error:\n    print(error)"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+def import_error(packages: list[str], program: str = "") -> str:
+    """What `import hearth.sampling` says in a Python of its own."""
+    program += "\ntry:\n    import hearth.sampling\nexcept ImportError as error:\n    print(error)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(packages)}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     (line,) = done.stdout.splitlines()
-    assert f"built against torch {torch.__version__}, and this is torch 1.13.1" in line
-    assert "./dev build" in line
+    return line
+
+
+def test_another_torch_than_the_one_built_against_is_named_in_one_sentence() -> None:
+    said = import_error(sys.path, "import torch; torch.__version__ = '1.13.1'")
+    assert f"built against torch {torch.__version__}, and this is torch 1.13.1" in said
+    assert "./dev build" in said
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (
+            "void missing_in_torch(void); void PyInit__torch(void) { missing_in_torch(); }",
+            "another",
+        ),
+        (None, "it is not built for this Python"),
+    ],
+)
+def test_a_module_that_does_not_load_beside_this_torch_is_named_in_one_sentence(
+    tmp_path: Path, source: str | None, reason: str
+) -> None:
+    package = Path(sampling.__file__).parent
+    copy = shutil.copytree(
+        package, tmp_path / "hearth", ignore=shutil.ignore_patterns("_torch.*so")
+    )
+    if source is not None:
+        library = copy / f"_torch{sysconfig.get_config_var('EXT_SUFFIX')}"
+        command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
+        subprocess.run(command, input=source, text=True, check=True)
+    said = import_error([str(tmp_path), *sys.path])
+    assert reason in said
+    assert "./dev build" in said
