@@ -11,6 +11,8 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any
 
+from .gathered_pin import PinPart, make_pin
+
 _GIB = 1 << 30
 _DEVICE_QUESTIONS = (
     "get_torch_device",
@@ -98,6 +100,41 @@ class ComfyAdapter:
             if wanted is not None:
                 clone.set_model_compute_dtype(wanted)
         return clone
+
+    def packing_alignment(self) -> int:
+        """Where in a packed buffer ComfyUI lets each tensor begin, in bytes."""
+        memory = importlib.import_module("comfy.memory_management")
+        return int(memory.vram_aligned_size(self._torch.empty(1, dtype=self._torch.uint8)))
+
+    def why_no_pins(self) -> str:
+        """Tries on a toy what giving pins relies on; an empty text when all of it works here.
+
+        Throws whatever a ComfyUI throws that does not know these names.
+        """
+        torch, management = self._torch, self.management
+        if getattr(self._arguments(), "disable_pinned_memory", False):
+            return "--disable-pinned-memory"
+        pinned_memory = importlib.import_module("comfy.pinned_memory")
+        importlib.import_module("comfy.ops").cast_modules_with_vbar  # noqa: B018
+        toy = torch.nn.Linear(1, 1)
+        size = 2 * self.packing_alignment()
+        source = torch.arange(size, dtype=torch.int64).to(torch.uint8)
+        half = size // 2
+        pin = make_pin([PinPart(source[:half], 0), PinPart(source[half : half + 8], half)], size)
+        toy.__dict__["_pins"] = {"weights": {"pin": pin, "registered": True}}
+        if pinned_memory.get_pin(toy, subset="weights") is not pin:
+            return "ComfyUI does not take a pin that is already there"
+        arrived = torch.zeros(size, dtype=torch.uint8, device=management.get_torch_device())
+        management.cast_to_gathered([pin], arrived, non_blocking=False)
+        if not torch.equal(arrived.cpu()[: half + 8], source[: half + 8]):
+            return "a toy transfer did not arrive byte for byte"
+        return ""
+
+    def finish_transfers(self) -> None:
+        """Waits until the device has read everything it was told to read."""
+        device = self.management.get_torch_device()
+        if getattr(device, "type", "") == "cuda":
+            self._torch.cuda.synchronize(device)
 
     def collect(self) -> None:
         """Frees reference cycles, which models are full of."""

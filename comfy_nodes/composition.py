@@ -19,6 +19,7 @@ from .clock import Clock
 from .config_file import ConfigFile, find_sources
 from .file_check import native_check
 from .host import Host
+from .host_supply import HostSupply
 from .log_bridge import LogBridge
 from .node_cache import ComfyNodeCache
 from .node_service import LiveService
@@ -50,6 +51,8 @@ def compose(repository: Path) -> NodeService:
     config = ConfigFile(host.runtime, host.settings, find_sources(repository))
     config.load()
     node_cache.install(importlib.import_module("execution"), seams)
+    host.supply.choose(host.settings.host_tier)
+    seams.note("weights", host.supply.path)
     log = LogBridge(host.runtime, host.settings)
     config.follow(log.follow)
     server = sys.modules["server"].PromptServer.instance
@@ -86,6 +89,7 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
         models=ResidentModels(adapter, node_cache),
         scope=PromptScope(runtime.cache),
         asker=AskerProbe(seams),
+        supply=HostSupply(adapter, runtime.host_tier),
     )
 
 
@@ -131,6 +135,7 @@ def _release_on_worker(host: Host) -> None:
 
 
 def _say(seams: Seams) -> None:
+    _LOG.info("weights go by %s", seams.notes["weights"])
     if seams.missing:
         _LOG.warning("%s runs without: %s", hearth.__version__, ", ".join(seams.missing))
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .adapter import ComfyAdapter
 from .gate import Gate
+from .host_supply import HostSupply
 from .prompt_scope import Asker, PromptScope
 from .residents import ResidentModels
 from .settings import Settings
@@ -24,6 +25,7 @@ class Host:
     models: ResidentModels
     scope: PromptScope
     asker: Callable[[], Asker]
+    supply: HostSupply
     gate: Gate = field(default_factory=Gate)
     # A prewarm would rather have no model than one that is not kept.
     only_where_room: bool = False

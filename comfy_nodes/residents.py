@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import hearth
 
 from .adapter import ComfyAdapter
+from .host_supply import Feed
 from .measure import Bytes, bytes_of
 from .parts import Part, make_part
 
@@ -92,6 +93,7 @@ class ResidentModel:
     ) -> None:
         self.key = key
         self.released = False
+        self.feed: Feed | None = None
         self._parts: list[Part | None] = [make_part(output) for output in outputs]
         self._file_bytes = file_bytes
         self._models = models
@@ -105,6 +107,9 @@ class ResidentModel:
         """The base objects themselves, for a model that is not cached: from now on they are
         ComfyUI's alone, and release() leaves them where they are."""
         self._surrendered = True
+        if self.feed is not None:
+            self.feed.close(self.modules())
+            self.feed = None
         return tuple(None if part is None else part.base for part in self._parts)
 
     def modules(self) -> list[Any]:
@@ -124,6 +129,8 @@ class ResidentModel:
         with adapter.inference_mode():
             for part in self._present():
                 adapter.unload(part.patcher)
+            if self.feed is not None:
+                self.feed.close(self.modules())
             self._let_go()
             if self.modules():
                 adapter.collect()
@@ -141,6 +148,8 @@ class ResidentModel:
                 part.let_go(self._on_gone())
             return False
         self.released = False
+        if self.feed is not None:
+            self.feed.open()
         return True
 
     def free_lingering(self) -> Bytes | None:

@@ -19,6 +19,10 @@ class Seams:
             self.notes[name] = note
         return found
 
+    def note(self, name: str, text: str) -> None:
+        """Remembers what people should know beside the seams."""
+        self.notes[name] = text
+
     @property
     def missing(self) -> list[str]:
         """Names of the seams that this ComfyUI does not have."""

@@ -13,6 +13,7 @@ class Settings:
 
     keep_model_in_memory: bool = True
     transparent: bool = True
+    host_tier: bool = True
     trace_loads: bool = True
     unload_on_exit: bool = False
     oom_fallback: str = "off"
@@ -23,6 +24,7 @@ class Settings:
         """Takes over the values of a valid config."""
         self.keep_model_in_memory = bool(config["keep_model_in_memory"])
         self.transparent = bool(config["transparent"])
+        self.host_tier = bool(config["host_tier"]["enabled"])
         self.trace_loads = bool(config["log"]["trace_loads"])
         self.unload_on_exit = bool(config["unload_on_exit"])
         self.oom_fallback = str(config["oom_fallback"])

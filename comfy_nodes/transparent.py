@@ -175,8 +175,15 @@ class TransparentLoaders:
         host = self._host
 
         def load() -> tuple[ResidentModel, dict[str, int]]:
-            outputs = attempt.run(request)
+            feed = host.supply.feed(request.files)
+            try:
+                outputs = attempt.run(request)
+            except BaseException:
+                if feed is not None:
+                    feed.close(())
+                raise
             resident = ResidentModel(request.key, outputs, request.file_bytes, host.models)
+            resident.feed = feed
             host.models.add(resident)
             return resident, resident.bytes()
 

@@ -69,11 +69,16 @@ class UseRecorder:
             if resident is None:
                 continue
             self._host.scope.use(resident.key)
+            if resident.feed is not None and not resident.released:
+                resident.feed.make_ready()
             work.append(_Work(resident, patcher, loaded_bytes(patcher)))
         return work
 
     def _end(self, work: list[_Work], ms: float) -> None:
         for each in work:
+            feed = each.resident.feed
+            if feed is not None and not each.resident.released:
+                feed.give(each.patcher.model)
             self._arrivals.after_load(each.resident, each.patcher, each.loaded_before, ms)
             self._host.runtime.cache.update_bytes(each.resident.key, each.resident.bytes())
 

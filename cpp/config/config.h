@@ -43,6 +43,10 @@ struct QueueConfig {
   bool persist = false;
 };
 
+struct HostTierConfig {
+  bool enabled = true;
+};
+
 struct PrefetchConfig {
   std::uint64_t queue_depth = 2;
 };
@@ -78,6 +82,7 @@ struct Config {
   PrecisionConfig precision;
   QueueConfig queue;
   bool transparent = true;
+  HostTierConfig host_tier;
   PrefetchConfig prefetch;
   ResultsConfig results;
   ApiConfig api;

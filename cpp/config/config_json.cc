@@ -62,6 +62,7 @@ void VisitMembers(Object& c, Visit visit) {
   visit("/queue/max_wait_s", c.queue.max_wait_s);
   visit("/queue/persist", c.queue.persist);
   visit("/transparent", c.transparent);
+  visit("/host_tier/enabled", c.host_tier.enabled);
   visit("/prefetch/queue_depth", c.prefetch.queue_depth);
   visit("/results/memory_entries", c.results.memory_entries);
   visit("/results/disk_gib", c.results.disk_gib);

@@ -9,6 +9,7 @@ files by which a test and a held prompt meet.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 import json
@@ -21,6 +22,8 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
+from aiohttp import web
+from server import PromptServer
 
 
 def _record(ckpt: str, seconds: float, ok: bool) -> None:
@@ -188,3 +191,47 @@ NODE_CLASS_MAPPINGS = {
 }
 
 comfy.utils.load_torch_file = _watch(comfy.utils.load_torch_file)
+
+
+def _unload_diffusion_models() -> None:
+    """Takes every diffusion model off its device, as the demand of another one would."""
+    management = comfy.model_management
+    for loaded in list(management.current_loaded_models):
+        patcher = loaded.model
+        if patcher is not None and hasattr(patcher.model, "diffusion_model"):
+            keep = [
+                other
+                for other in management.current_loaded_models
+                if other.model is None or not patcher.is_clone(other.model)
+            ]
+            management.free_memory(1e30, patcher.load_device, keep)
+    management.soft_empty_cache()
+
+
+def _offer_unloading(server: Any) -> None:
+    """POST /spy/unload_diffusion_models: done on the prompt worker, which alone may."""
+    asked, done = threading.Event(), threading.Event()
+    queue = server.prompt_queue
+    original = queue.get_flags
+
+    def get_flags(*args: Any, **kwargs: Any) -> Any:
+        flags = original(*args, **kwargs)
+        if asked.is_set():
+            asked.clear()
+            _unload_diffusion_models()
+            done.set()
+        return flags
+
+    async def handle(_: Any) -> Any:
+        done.clear()
+        asked.set()
+        queue.set_flag("spy", True)
+        loop = asyncio.get_running_loop()
+        ok = await loop.run_in_executor(None, done.wait, 30)
+        return web.json_response({"done": ok}, status=200 if ok else 504)
+
+    queue.get_flags = get_flags
+    server.routes.post("/spy/unload_diffusion_models")(handle)
+
+
+_offer_unloading(PromptServer.instance)

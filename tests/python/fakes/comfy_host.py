@@ -9,6 +9,7 @@ import hearth
 
 from comfy_nodes.adapter import ComfyAdapter
 from comfy_nodes.host import Host
+from comfy_nodes.host_supply import HostSupply
 from comfy_nodes.node_cache import ComfyNodeCache
 from comfy_nodes.prompt_scope import Asker, PromptScope
 from comfy_nodes.residents import ResidentModel, ResidentModels
@@ -48,6 +49,7 @@ def make_host(**limits: Any) -> Host:
         models=ResidentModels(adapter, ComfyNodeCache()),
         scope=PromptScope(runtime.cache),
         asker=lambda: Asker("7", "prompt"),
+        supply=HostSupply(adapter, tier=None),
     )
 
 

@@ -1,0 +1,80 @@
+"""One running ComfyUI that rows are measured on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.harness.client import ComfyClient, Graph
+from benchmarks.harness.comfy_server import ComfyServer
+from benchmarks.harness.workflows import with_seed
+from benchmarks.main_job.phase import device_memory_used
+from benchmarks.rows.variants import Variant
+
+_TIMEOUT_SECONDS = 1800.0
+
+
+@dataclass
+class Session:
+    """Sends requests and keeps what came back; `graphs` by letter, the same but for the model."""
+
+    variant: Variant
+    server: ComfyServer
+    graphs: dict[str, Graph]
+    start_seconds: float
+    pixels: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.client = ComfyClient(self.server.url)
+
+    def request(self, letter: str, seed: int) -> float:
+        """Seconds from sending a request to its end; its pixels are kept for comparing."""
+        graph = with_seed(self.graphs[letter], seed)
+        started = time.time()
+        result = self.client.wait(self.client.submit(graph), _TIMEOUT_SECONDS)
+        if result.status != "success":
+            raise RuntimeError(f"{self.variant.name}: {letter} failed: {result.error}")
+        self.pixels[f"{letter}/{seed}"] = ",".join(result.pixels)
+        return _success_time(result.messages) - started
+
+    def force_out_transformers(self) -> None:
+        """Has every diffusion model leave VRAM, as another model's demand would."""
+        status, _ = self.client.post("/spy/unload_diffusion_models", {})
+        if status != 200:
+            raise RuntimeError(f"the spy could not unload: {status}")
+
+    def memory(self) -> dict[str, float]:
+        """GiB: anonymous and all RAM of the process, VRAM of the device."""
+        host = self.server.host_memory()
+        vram = device_memory_used()
+        return {
+            "anonymous_gib": round(host.anonymous / (1 << 30), 2),
+            "resident_gib": round(host.resident / (1 << 30), 2),
+            "vram_gib": -1.0 if vram is None else round(vram / (1 << 30), 2),
+        }
+
+
+def _success_time(messages: list[Any]) -> float:
+    """When ComfyUI says it was done, in seconds of the system clock; no polling in it."""
+    for kind, data in messages:
+        if kind == "execution_success":
+            return float(data["timestamp"]) / 1000.0
+    raise RuntimeError("a request without its end in the history")
+
+
+@contextmanager
+def ballast(free_gib: float) -> Iterator[None]:
+    """Another process that takes the device's memory but for `free_gib`."""
+    command = [sys.executable, "-m", "benchmarks.rows.ballast", str(free_gib)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()

@@ -1,0 +1,70 @@
+"""The files of one model, mapped and registered in hearth's host tier."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .stock_loaders import FileStamp
+
+_LOG = logging.getLogger("hearth")
+
+
+class HeldFiles:
+    """Keeps the bytes of a model's files in the page cache and ready for transfers.
+
+    Made on the prompt worker; reading goes on in native threads meanwhile.
+    """
+
+    def __init__(self, tier: Any, stamps: Sequence[FileStamp]) -> None:
+        self._tier = tier
+        self._stamps = tuple(stamps)
+        self._files: dict[tuple[int, int], Any] = {}
+        self._bytes: dict[tuple[int, int], torch.Tensor] = {}
+        self._ready = False
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes of all files held."""
+        return sum(int(file.nbytes) for file in self._files.values())
+
+    def open(self) -> None:
+        """Maps the files and starts reading them ahead; a file that cannot be held is left to
+        ComfyUI, which says itself what is wrong with it."""
+        for stamp in self._stamps:
+            try:
+                file = self._tier.hold(stamp.path)
+                file.read_ahead(wait=False)
+            except (OSError, RuntimeError, ValueError) as error:
+                _LOG.info("a file is not kept mapped: %s", error)
+                continue
+            self._files[file.identity.device, file.identity.inode] = file
+
+    def make_ready(self) -> None:
+        """Waits until the files are read and registers them, once."""
+        if self._ready:
+            return
+        self._ready = True
+        for place, file in self._files.items():
+            try:
+                file.read_ahead(wait=True)
+                file.register()
+            except (OSError, RuntimeError, ValueError) as error:
+                _LOG.info("a file is not registered for transfers: %s", error)
+            if file.registered_bytes >= file.nbytes:
+                self._bytes[place] = torch.from_dlpack(file.view(0, file.nbytes))
+
+    def find(self, device: int, inode: int) -> torch.Tensor | None:
+        """The registered bytes of that file (uint8, one dimension), if it is one of ours."""
+        return self._bytes.get((device, inode))
+
+    def close(self) -> None:
+        """Lets the files go. REQUIRES: nobody holds a pin of theirs, no transfer is under way."""
+        self._bytes.clear()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        self._ready = False
