@@ -85,7 +85,7 @@ class ResidentModels:
 class ResidentModel:
     """The base objects of one loader call, as the native cache's resident.
 
-    release(), reclaim() and free_lingering() are called by the cache on the executor's thread.
+    release(), demote(), reclaim() and free_lingering() are called by the cache on the executor's thread.
     """
 
     def __init__(
@@ -136,6 +136,15 @@ class ResidentModel:
                 adapter.collect()
             adapter.empty_device_cache()
         return self.lingering_bytes()
+
+    def demote(self) -> Bytes | None:
+        """Takes the model off its device and keeps it; returns where its bytes are then."""
+        adapter = self._models.adapter
+        with adapter.inference_mode():
+            for part in self._present():
+                adapter.unload(part.patcher)
+            adapter.empty_device_cache()
+        return self.bytes()
 
     def reclaim(self) -> bool:
         """Takes every part back, or none."""

@@ -96,19 +96,23 @@ void BindLimits(py::module_& module) {
       .def(py::init([](bool enabled, std::optional<std::size_t> max_models,
                        std::optional<std::uint64_t> max_host_bytes,
                        std::optional<std::uint64_t> max_device_bytes,
-                       std::uint64_t min_free_host_bytes, std::optional<double> idle_seconds) {
+                       std::uint64_t min_free_host_bytes, std::optional<double> idle_seconds,
+                       std::optional<double> device_idle_seconds) {
              return CacheLimits{enabled,          max_models,          max_host_bytes,
-                                max_device_bytes, min_free_host_bytes, idle_seconds};
+                                max_device_bytes, min_free_host_bytes, idle_seconds,
+                                device_idle_seconds};
            }),
            py::kw_only(), py::arg("enabled") = true, py::arg("max_models") = std::nullopt,
            py::arg("max_host_bytes") = std::nullopt, py::arg("max_device_bytes") = std::nullopt,
-           py::arg("min_free_host_bytes") = 0, py::arg("idle_seconds") = std::nullopt)
+           py::arg("min_free_host_bytes") = 0, py::arg("idle_seconds") = std::nullopt,
+           py::arg("device_idle_seconds") = std::nullopt)
       .def_readwrite("enabled", &CacheLimits::enabled)
       .def_readwrite("max_models", &CacheLimits::max_models)
       .def_readwrite("max_host_bytes", &CacheLimits::max_host_bytes)
       .def_readwrite("max_device_bytes", &CacheLimits::max_device_bytes)
       .def_readwrite("min_free_host_bytes", &CacheLimits::min_free_host_bytes)
-      .def_readwrite("idle_seconds", &CacheLimits::idle_seconds);
+      .def_readwrite("idle_seconds", &CacheLimits::idle_seconds)
+      .def_readwrite("device_idle_seconds", &CacheLimits::device_idle_seconds);
 }
 
 void BindConstruction(py::module_& module, PythonCacheClass& cache) {

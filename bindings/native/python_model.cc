@@ -84,6 +84,11 @@ ReleaseOutcome PythonResident::Release() noexcept { return Call("release"); }
 
 ReleaseOutcome PythonResident::FreeLingering() noexcept { return Call("free_lingering"); }
 
+std::optional<TierBytes> PythonResident::Demote() noexcept {
+  const ReleaseOutcome outcome = Call("demote");
+  return outcome.is_lingering ? std::optional(outcome.lingering) : std::nullopt;
+}
+
 bool PythonResident::Reclaim() noexcept {
   if (InterpreterIsEnding()) return false;
   py::gil_scoped_acquire gil;

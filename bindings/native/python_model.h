@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,13 +39,15 @@ class PythonLoadError final : public Error {
   std::shared_ptr<pybind11::object> value_;
 };
 
-// A resident whose bytes belong to a Python object with release(), reclaim() and free_lingering().
+// A resident whose bytes belong to a Python object with release(), demote(), reclaim() and
+// free_lingering().
 class PythonResident final : public Resident {
  public:
   explicit PythonResident(std::shared_ptr<pybind11::object> value) : value_(std::move(value)) {}
   const pybind11::object& value() const { return *value_; }  // REQUIRES: the GIL
 
   ReleaseOutcome Release() noexcept override;
+  std::optional<TierBytes> Demote() noexcept override;
   bool Reclaim() noexcept override;
   ReleaseOutcome FreeLingering() noexcept override;
 

@@ -15,6 +15,7 @@ constexpr std::array<std::pair<EventKind, std::string_view>, 17> kWords = {{
     {EventKind::kServedUncached, "served_uncached"},
     {EventKind::kReloaded, "reloaded"},
     {EventKind::kEvicted, "evicted"},
+    {EventKind::kDemoted, "demoted"},
     {EventKind::kErased, "erased"},
     {EventKind::kLingering, "lingering"},
     {EventKind::kReclaimed, "reclaimed"},

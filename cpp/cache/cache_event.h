@@ -19,6 +19,7 @@ enum class EventKind {
   kServedUncached,  // loaded for the caller alone; reason says why
   kReloaded,        // the file changed; the new model took the slot
   kEvicted,         // the policy dropped it; reason names the limit
+  kDemoted,         // it gave its device memory back and stayed; reason names the limit
   kErased,          // somebody dropped it; reason says who
   kLingering,       // it left the cache, but a workflow still holds it
   kReclaimed,       // a lingering model was used again and is resident again

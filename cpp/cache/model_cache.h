@@ -26,8 +26,9 @@ struct CacheLimits {
   std::optional<std::size_t> max_models;        // checkpoints and diffusion models together
   std::optional<std::uint64_t> max_host_bytes;  // residents and lingering together
   std::optional<std::uint64_t> max_device_bytes;
-  std::uint64_t min_free_host_bytes = 0;  // evict before a load would leave less than this
-  std::optional<double> idle_seconds;     // evict what was not used for so long
+  std::uint64_t min_free_host_bytes = 0;      // evict before a load would leave less than this
+  std::optional<double> idle_seconds;         // evict what was not used for so long
+  std::optional<double> device_idle_seconds;  // demote what was not used for so long
 };
 
 enum class WhenBusy { kServeUncached, kThrow };
@@ -90,12 +91,15 @@ struct ResidentView {
 
 struct CacheStats {
   std::uint64_t hits = 0, misses = 0, loads = 0, load_failures = 0, evictions = 0, erasures = 0,
-                reloads = 0, served_uncached = 0, reclaims = 0, busy = 0;
+                demotions = 0, reloads = 0, served_uncached = 0, reclaims = 0, busy = 0;
   std::size_t resident = 0, resident_models = 0, in_use = 0, pinned = 0, lingering = 0, loading = 0;
   TierBytes resident_bytes, lingering_bytes;
 };
 
 // Keeps loaded models so that a second request pays no load.
+//
+// Memory of a device is given back by demoting: the victim stays resident, on its host tier. One
+// without a tier below is evicted instead.
 //
 // Room is made before a load: victims of the policy first, then workflows are asked to let go of
 // what lingers. A model that does not fit all the same is served uncached, and nobody goes for it.
@@ -151,8 +155,8 @@ class ModelCache {
   bool Erase(const ModelKey& key, const std::string& reason);
   // Drops every resident of that name, pinned ones too; returns how many.
   std::size_t EraseByName(const std::string& name, const std::string& reason);
-  // Evicts idle, unpinned models until `host_bytes` and `device_bytes` are free or nobody is left.
-  // Returns the bytes given up.
+  // Evicts idle, unpinned models until `host_bytes` and `device_bytes` are free or nobody is left;
+  // for device bytes alone it demotes. Returns the bytes given up.
   TierBytes Trim(std::uint64_t host_bytes, std::uint64_t device_bytes, const std::string& reason);
   // Applies every limit, idle time included, now. Cheap when there is nothing to do.
   void Enforce();

@@ -88,7 +88,7 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
  private:
   class PostedFlight;   // flights.cc
   class PostedRelease;  // departures.cc
-  enum class Step { kDone, kRelease, kAskLingering };
+  enum class Step { kDone, kRelease, kDemote, kAskLingering };
   struct Tried {
     bool evicted = false;
     bool asked_lingering = false;
@@ -105,6 +105,17 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
     Room room;
   };
   using Entries = std::vector<EntryPtr>;
+  // What a round of making room has decided, to be done without the lock.
+  struct Demotion {
+    EntryPtr entry;
+    TierBytes before;
+    std::string reason;
+  };
+  using Demotions = std::vector<Demotion>;
+  struct Leaving {
+    Entries to_release;
+    Demotions to_demote;
+  };
   using SlotMap = std::unordered_map<Slot, EntryPtr, Slot::Hash>;  // slots of the entries' keys
 
   // --- flights (flights.cc): from the first request of a key until its load is done
@@ -142,19 +153,25 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   Entries Choose(const Guest& guest, const Need& need, bool partial) const HEARTH_REQUIRES(mutex_);
   void Evict(const Entries& victims, const std::string& reason, Entries& to_release)
       HEARTH_REQUIRES(mutex_);
-  std::optional<double> OwnIdleSeconds(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
-  // How long the entry may be idle, and for how much longer; nullopt: as long as it likes.
-  std::optional<double> IdleSeconds(const Entry& entry) const HEARTH_REQUIRES(mutex_);
-  std::optional<double> SecondsLeft(const Entry& entry, TimePoint now) const
-      HEARTH_REQUIRES(mutex_);
-  void EvictExpired(Entries& to_release) HEARTH_REQUIRES(mutex_);
+  void MakeRoom(const Guest& guest, const Need& need, Leaving& leaving) HEARTH_REQUIRES(mutex_);
   Room FitLimits(const Guest& guest) HEARTH_EXCLUDES(mutex_);
-  Step NextStep(const Guest& guest, const Tried& tried, Entries& to_release, Room& room)
+  Step NextStep(const Guest& guest, const Tried& tried, Leaving& leaving, Room& room)
       HEARTH_REQUIRES(mutex_);
   bool ClaimExcess() HEARTH_REQUIRES(mutex_);
   void EndExcessSoon() HEARTH_EXCLUDES(mutex_);
   std::uint64_t RamShortage(std::uint64_t wanted) const HEARTH_EXCLUDES(mutex_);
   void EaseRamShortage(const Guest& guest, const std::string& reason) HEARTH_EXCLUDES(mutex_);
+
+  // --- idle time (idle.cc)
+  std::optional<double> OwnIdleSeconds(const ModelKey& key) const HEARTH_REQUIRES(mutex_);
+  // How long the entry may be idle; nullopt: as long as it likes.
+  std::optional<double> IdleSeconds(const Entry& entry) const HEARTH_REQUIRES(mutex_);
+  // For how much longer it may stay, and may stay on its device; nullopt: as long as it likes.
+  std::optional<double> SecondsLeft(const Entry& entry, TimePoint now) const
+      HEARTH_REQUIRES(mutex_);
+  std::optional<double> DeviceSecondsLeft(const Entry& entry, TimePoint now) const
+      HEARTH_REQUIRES(mutex_);
+  void EndIdleStays(Leaving& leaving) HEARTH_REQUIRES(mutex_);
 
   // --- words for people (room_words.cc)
   std::string LimitReason(const Need& need) const HEARTH_REQUIRES(mutex_);
@@ -170,6 +187,14 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   // Gives the memory back, on the executor. What StartRelease() collected must come here.
   void Release(Entries entries) HEARTH_EXCLUDES(mutex_);
   void ReleaseNow(const EntryPtr& entry) HEARTH_EXCLUDES(mutex_);
+
+  // --- demotion (demotion.cc)
+  void StartDemotion(const Entries& victims, const std::string& reason, Demotions& to_demote)
+      HEARTH_REQUIRES(mutex_);
+  // Gives the device memory back, on the executor. What StartDemotion() collected must come here.
+  void Demote(Demotions demotions) HEARTH_EXCLUDES(mutex_);
+  void DemoteNow(const Demotion& demotion) HEARTH_EXCLUDES(mutex_);
+  bool BeginDemotion(const Demotion& demotion) HEARTH_REQUIRES(mutex_);
 
   // --- lingering (lingering.cc)
   void StartLingering(const EntryPtr& entry, const TierBytes& left) HEARTH_REQUIRES(mutex_);

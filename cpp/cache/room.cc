@@ -12,13 +12,6 @@ std::uint64_t Excess(std::uint64_t used, std::uint64_t limit) {
   return used > limit ? used - limit : 0;
 }
 
-std::string Number(double value) {
-  std::string text = std::to_string(value);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text;
-}
-
 }  // namespace
 
 TierBytes ModelCache::Impl::SumResident(const Entry* except) const {
@@ -109,9 +102,20 @@ bool ModelCache::Impl::LingeringHelps(const Guest& guest, const Need& need) cons
   return guest.key == nullptr || rest.IsZero() || !Choose(guest, rest, false).empty();
 }
 
-// Evict, ask the lingering, or be done with it; `room` says how it ended.
+// Places among the models and memory of the host are made by evicting; when these suffice, memory
+// of a device by demoting.
+void ModelCache::Impl::MakeRoom(const Guest& guest, const Need& need, Leaving& leaving) {
+  const Need without_device{need.models, need.host_bytes, 0};
+  if (without_device.IsZero()) {
+    StartDemotion(Choose(guest, need, true), LimitReason(need), leaving.to_demote);
+  } else {
+    Evict(Choose(guest, without_device, true), LimitReason(need), leaving.to_release);
+  }
+}
+
+// Evict, demote, ask the lingering, or be done with it; `room` says how it ended.
 ModelCache::Impl::Step ModelCache::Impl::NextStep(const Guest& guest, const Tried& tried,
-                                                  Entries& to_release, Room& room) {
+                                                  Leaving& leaving, Room& room) {
   room = {};
   if (!limits_.enabled) {
     room = {false, false, "keep_model_in_memory is off"};
@@ -126,8 +130,8 @@ ModelCache::Impl::Step ModelCache::Impl::NextStep(const Guest& guest, const Trie
   if (victims.empty() && ask) return Step::kAskLingering;
   if (victims.empty() && guest.key == nullptr) victims = Choose(guest, need, true);
   if (!victims.empty()) {
-    Evict(victims, LimitReason(need), to_release);
-    return Step::kRelease;
+    MakeRoom(guest, need, leaving);
+    return leaving.to_demote.empty() ? Step::kRelease : Step::kDemote;
   }
   if (guest.key != nullptr) {
     ++counters_.busy;
@@ -136,23 +140,25 @@ ModelCache::Impl::Step ModelCache::Impl::NextStep(const Guest& guest, const Trie
   return Step::kDone;
 }
 
-// Each round evicts somebody or asks the lingering for the only time since, so it ends.
+// Each round evicts or demotes somebody or asks the lingering for the only time since, so it ends.
 Room ModelCache::Impl::FitLimits(const Guest& guest) {
   const bool may_ask = executor_->IsCurrent();
   Tried tried;
   Room room;
   while (true) {
     Step step = Step::kDone;
-    Entries to_release;
+    Leaving leaving;
     tried.asked_lingering = tried.asked_lingering || !may_ask;
     {
       MutexLock lock(mutex_);
-      step = NextStep(guest, tried, to_release, room);
+      step = NextStep(guest, tried, leaving, room);
     }
     if (step == Step::kDone) return room;
     if (step == Step::kRelease) {
-      Release(std::move(to_release));
+      Release(std::move(leaving.to_release));
       tried = {true, false};
+    } else if (step == Step::kDemote) {
+      Demote(std::move(leaving.to_demote));
     } else {
       FreeLingeringNow(std::nullopt);
       tried.asked_lingering = true;
@@ -208,68 +214,38 @@ void ModelCache::Impl::EaseRamShortage(const Guest& guest, const std::string& re
   }
 }
 
-std::optional<double> ModelCache::Impl::OwnIdleSeconds(const ModelKey& key) const {
-  const auto own = keep_alive_.find(key);
-  return own == keep_alive_.end() ? std::nullopt : std::optional(own->second);
-}
-
-std::optional<double> ModelCache::Impl::IdleSeconds(const Entry& entry) const {
-  const std::optional<double> own = OwnIdleSeconds(entry.key);
-  return own ? own : limits_.idle_seconds;
-}
-
-std::optional<double> ModelCache::Impl::SecondsLeft(const Entry& entry, TimePoint now) const {
-  const std::optional<double> allowed = IdleSeconds(entry);
-  if (!allowed || !CanGo(entry)) return std::nullopt;
-  return std::max(0.0, *allowed - Seconds(now - entry.last_used).count());
-}
-
-void ModelCache::Impl::EvictExpired(Entries& to_release) {
-  const TimePoint now = clock_->Now();
-  Entries expired;
-  for (const auto& [slot, entry] : residents_) {
-    if (SecondsLeft(*entry, now) == 0.0) expired.push_back(entry);
-  }
-  for (const EntryPtr& entry : expired) {
-    Evict({entry}, "idle for " + Number(*IdleSeconds(*entry)) + " s", to_release);
-  }
-}
-
 void ModelCache::Impl::Enforce() {
-  Entries to_release;
+  Leaving leaving;
   std::uint64_t keep_free = 0;
   {
     MutexLock lock(mutex_);
     if (closed_) return;
-    EvictExpired(to_release);
+    EndIdleStays(leaving);
     keep_free = limits_.min_free_host_bytes;
   }
-  Release(std::move(to_release));
+  Release(std::move(leaving.to_release));
+  Demote(std::move(leaving.to_demote));
   FitLimits({});
   EaseRamShortage({}, "free RAM fell below " + FormatBytes(keep_free));
 }
 
 TierBytes ModelCache::Impl::Trim(const Need& need, const std::string& reason) {
-  Entries to_release;
+  Leaving leaving;
   TierBytes given_up;
   {
     MutexLock lock(mutex_);
-    Evict(Choose({}, need, true), reason, to_release);
-    for (const EntryPtr& victim : to_release) given_up = given_up + victim->bytes;
+    const TierBytes before = SumResident(nullptr);
+    if (need.models > 0 || need.host_bytes > 0) {
+      Evict(Choose({}, need, true), reason, leaving.to_release);
+    } else {
+      StartDemotion(Choose({}, need, true), reason, leaving.to_demote);
+    }
+    for (const EntryPtr& victim : leaving.to_release) given_up = given_up + victim->bytes;
+    if (!leaving.to_demote.empty()) given_up.device = before.device - SumResident(nullptr).device;
   }
-  Release(std::move(to_release));
+  Release(std::move(leaving.to_release));
+  Demote(std::move(leaving.to_demote));
   return given_up;
-}
-
-std::optional<double> ModelCache::Impl::SecondsToNextExpiry() const {
-  MutexLock lock(mutex_);
-  const TimePoint now = clock_->Now();
-  std::optional<double> soonest;
-  for (const auto& [slot, entry] : residents_) {
-    const std::optional<double> left = SecondsLeft(*entry, now);
-    if (left) soonest = std::min(soonest.value_or(*left), *left);
-  }
-  return soonest;
 }
 
 }  // namespace hearth

@@ -23,6 +23,7 @@ struct BudgetConfig {
 struct UnloadConfig {
   std::string policy = "lru";
   std::optional<double> idle_seconds;
+  std::optional<double> device_idle_seconds;
 };
 
 struct KeeperConfig {

@@ -51,6 +51,7 @@ void VisitMembers(Object& c, Visit visit) {
   visit("/budget/keep_free_ram_gib", c.budget.keep_free_ram_gib);
   visit("/unload/policy", c.unload.policy);
   visit("/unload/idle_seconds", c.unload.idle_seconds);
+  visit("/unload/device_idle_seconds", c.unload.device_idle_seconds);
   visit("/oom_fallback", c.oom_fallback);
   visit("/keeper/enabled", c.keeper.enabled);
   visit("/precision/diffusion_model", c.precision.diffusion_model);

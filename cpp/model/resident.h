@@ -1,6 +1,8 @@
 #ifndef HEARTH_MODEL_RESIDENT_H_
 #define HEARTH_MODEL_RESIDENT_H_
 
+#include <optional>
+
 #include "model/tier_bytes.h"
 
 namespace hearth {
@@ -21,6 +23,11 @@ class Resident {
   // Gives back every byte nobody outside holds, and keeps only weak references to the rest.
   // Must not throw; called at most once per stay in the cache.
   virtual ReleaseOutcome Release() noexcept = 0;
+
+  // Gives the device memory back and stays resident: its next use moves the weights there again,
+  // without reading a file. Returns where its bytes are then; nullopt: there is no tier below, and
+  // only Release() gives memory back. Must not throw.
+  virtual std::optional<TierBytes> Demote() noexcept { return std::nullopt; }
 
   // After a lingering Release(): takes the model back whole, without reading a file. False when a
   // part of it is gone by now. Must not throw.

@@ -27,6 +27,7 @@ CacheLimits LimitsFromConfig(const Config& config, std::uint64_t active_headroom
   const std::uint64_t automatic = active_headroom == 0 ? 0 : active_headroom + kMarginBytes;
   limits.min_free_host_bytes = BytesFromGib(config.budget.keep_free_ram_gib).value_or(automatic);
   limits.idle_seconds = config.unload.idle_seconds;
+  limits.device_idle_seconds = config.unload.device_idle_seconds;
   return limits;
 }
 

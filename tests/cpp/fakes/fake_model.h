@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -19,6 +20,7 @@ namespace hearth {
 struct FakeModelLog {
   std::atomic<int> loads = 0;
   std::atomic<int> releases = 0;
+  std::atomic<int> demotions = 0;
   std::atomic<int> reclaims = 0;
   std::atomic<int> asked = 0;  // to let go
   std::atomic<int> destroyed = 0;
@@ -29,6 +31,7 @@ struct FakeModelLog {
 // How a fake model behaves.
 struct FakeModelPlan {
   TierBytes bytes{0, 10, 0, 0};
+  bool has_host_tier = false;    // its device memory can go alone
   bool lingers = false;          // a workflow holds it when it is released
   bool reclaimable = true;       // and all of it is still there
   bool lets_go = true;           // and the workflow lets go when asked
@@ -51,6 +54,13 @@ class FakeResident final : public Resident {
     if (plan_.lingers) return {plan_.bytes, true};
     GiveBack();
     return {};
+  }
+  std::optional<TierBytes> Demote() noexcept override {
+    if (!plan_.has_host_tier) return std::nullopt;
+    ++log_->demotions;
+    TierBytes left = plan_.bytes;
+    left.device = 0;
+    return left;
   }
   bool Reclaim() noexcept override {
     if (plan_.reclaimable) ++log_->reclaims;
