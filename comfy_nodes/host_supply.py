@@ -85,6 +85,8 @@ class HostSupply:
             return "host_tier.enabled is false"
         if not self._adapter.dynamic_vram():
             return "ComfyUI runs without dynamic VRAM"
+        if self._tier is None:
+            return "this build has no host tier"
         device = hearth.device.probe()
         if not device.available:
             return str(device.reason)

@@ -22,6 +22,7 @@ _WORDS = {
     "served_uncached": "is not kept",
     "reloaded": "was loaded anew",
     "evicted": "evicted",
+    "demoted": "demoted",
     "erased": "dropped",
     "reclaimed": "taken back",
     "lingering": "lingers",

@@ -66,7 +66,13 @@ class CacheLimits:
     What may stay; None is no limit of this sort.
     """
     enabled: bool
-    def __init__(self, *, enabled: bool = True, max_models: typing.SupportsInt | None = None, max_host_bytes: typing.SupportsInt | None = None, max_device_bytes: typing.SupportsInt | None = None, min_free_host_bytes: typing.SupportsInt = 0, idle_seconds: typing.SupportsFloat | None = None) -> None:
+    def __init__(self, *, enabled: bool = True, max_models: typing.SupportsInt | None = None, max_host_bytes: typing.SupportsInt | None = None, max_device_bytes: typing.SupportsInt | None = None, min_free_host_bytes: typing.SupportsInt = 0, idle_seconds: typing.SupportsFloat | None = None, device_idle_seconds: typing.SupportsFloat | None = None) -> None:
+        ...
+    @property
+    def device_idle_seconds(self) -> float | None:
+        ...
+    @device_idle_seconds.setter
+    def device_idle_seconds(self, arg0: typing.SupportsFloat | None) -> None:
         ...
     @property
     def idle_seconds(self) -> float | None:

@@ -98,8 +98,12 @@ void BindLimits(py::module_& module) {
                        std::optional<std::uint64_t> max_device_bytes,
                        std::uint64_t min_free_host_bytes, std::optional<double> idle_seconds,
                        std::optional<double> device_idle_seconds) {
-             return CacheLimits{enabled,          max_models,          max_host_bytes,
-                                max_device_bytes, min_free_host_bytes, idle_seconds,
+             return CacheLimits{enabled,
+                                max_models,
+                                max_host_bytes,
+                                max_device_bytes,
+                                min_free_host_bytes,
+                                idle_seconds,
                                 device_idle_seconds};
            }),
            py::kw_only(), py::arg("enabled") = true, py::arg("max_models") = std::nullopt,

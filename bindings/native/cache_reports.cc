@@ -17,13 +17,14 @@ namespace {
 py::dict ToDict(const CacheStats& stats) {
   using namespace py::literals;
   return py::dict("hits"_a = stats.hits, "misses"_a = stats.misses, "loads"_a = stats.loads,
-                  "load_failures"_a = stats.load_failures, "evictions"_a = stats.evictions, "demotions"_a = stats.demotions,
-                  "erasures"_a = stats.erasures, "reloads"_a = stats.reloads,
-                  "served_uncached"_a = stats.served_uncached, "reclaims"_a = stats.reclaims,
-                  "busy"_a = stats.busy, "resident"_a = stats.resident,
-                  "resident_models"_a = stats.resident_models, "in_use"_a = stats.in_use,
-                  "pinned"_a = stats.pinned, "lingering"_a = stats.lingering,
-                  "loading"_a = stats.loading, "resident_bytes"_a = ToDict(stats.resident_bytes),
+                  "load_failures"_a = stats.load_failures, "evictions"_a = stats.evictions,
+                  "demotions"_a = stats.demotions, "erasures"_a = stats.erasures,
+                  "reloads"_a = stats.reloads, "served_uncached"_a = stats.served_uncached,
+                  "reclaims"_a = stats.reclaims, "busy"_a = stats.busy,
+                  "resident"_a = stats.resident, "resident_models"_a = stats.resident_models,
+                  "in_use"_a = stats.in_use, "pinned"_a = stats.pinned,
+                  "lingering"_a = stats.lingering, "loading"_a = stats.loading,
+                  "resident_bytes"_a = ToDict(stats.resident_bytes),
                   "lingering_bytes"_a = ToDict(stats.lingering_bytes));
 }
 

@@ -22,6 +22,7 @@ class Runtime:
     def __init__(self) -> None:
         self.config: dict[str, Any] = {
             "keep_model_in_memory": True,
+            "host_tier": {"enabled": True},
             "transparent": True,
             "unload_on_exit": False,
             "oom_fallback": "off",
