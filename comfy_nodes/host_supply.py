@@ -43,7 +43,7 @@ class Feed:
 
     def close(self, modules: Sequence[Any]) -> None:
         """Takes the pins of these models back and lets the files go."""
-        if any([self._pins.take_back(module) for module in modules]):
+        if sum(self._pins.take_back(module) for module in modules) > 0:
             self._adapter.finish_transfers()
         self._files.close()
 
@@ -87,10 +87,11 @@ class HostSupply:
             return "ComfyUI runs without dynamic VRAM"
         if self._tier is None:
             return "this build has no host tier"
-        device = hearth.device.probe()
+        device = vars(hearth)["device"].probe()
         if not device.available:
             return str(device.reason)
         try:
             return self._adapter.why_no_pins()
         except Exception as error:  # names that change monthly fail in ways nobody lists
-            return f"this ComfyUI transfers weights in another way ({type(error).__name__}: {error})"
+            what = f"{type(error).__name__}: {error}"
+            return f"this ComfyUI transfers weights in another way ({what})"

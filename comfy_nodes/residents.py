@@ -85,7 +85,8 @@ class ResidentModels:
 class ResidentModel:
     """The base objects of one loader call, as the native cache's resident.
 
-    release(), demote(), reclaim() and free_lingering() are called by the cache on the executor's thread.
+    release(), demote(), reclaim() and free_lingering() are called by the cache on the executor's
+    thread.
     """
 
     def __init__(
