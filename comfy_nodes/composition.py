@@ -89,7 +89,7 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
         models=ResidentModels(adapter, node_cache),
         scope=PromptScope(runtime.cache),
         asker=AskerProbe(seams),
-        supply=HostSupply(adapter, getattr(runtime, "host_tier", None)),
+        supply=HostSupply(adapter, runtime.host_tier),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,32 @@ import torch
 from .stock_loaders import FileStamp
 
 _LOG = logging.getLogger("hearth")
+
+
+class MappedBytes:
+    """One mapped file, as far as it is registered."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._whole = torch.from_dlpack(file.view())
+
+    def pieces(self, offset: int, size: int) -> list[torch.Tensor]:
+        """That range (uint8) in as few copies as it takes; empty where it is not registered. A
+        driver may refuse one copy over two ranges that were registered apart."""
+        end, pieces = offset + size, list[torch.Tensor]()
+        while offset < end:
+            taken = self._longest(offset, end - offset)
+            if taken == 0:
+                return []
+            pieces.append(self._whole[offset : offset + taken])
+            offset += taken
+        return pieces
+
+    def _longest(self, offset: int, most: int) -> int:
+        if self._file.is_copyable(offset, most):
+            return most
+        fits = range(1, most)
+        return bisect_left(fits, True, key=lambda size: not self._file.is_copyable(offset, size))
 
 
 class HeldFiles:
@@ -23,7 +50,7 @@ class HeldFiles:
         self._tier = tier
         self._stamps = tuple(stamps)
         self._files: dict[tuple[int, int], Any] = {}
-        self._bytes: dict[tuple[int, int], torch.Tensor] = {}
+        self._bytes: dict[tuple[int, int], MappedBytes] = {}
         self._ready = False
 
     @property
@@ -54,11 +81,11 @@ class HeldFiles:
                 file.register()
             except (OSError, RuntimeError, ValueError) as error:
                 _LOG.info("a file is not registered for transfers: %s", error)
-            if file.registered_bytes >= file.nbytes:
-                self._bytes[place] = torch.from_dlpack(file.view(0, file.nbytes))
+            if file.registered_bytes > 0:
+                self._bytes[place] = MappedBytes(file)
 
-    def find(self, device: int, inode: int) -> torch.Tensor | None:
-        """The registered bytes of that file (uint8, one dimension), if it is one of ours."""
+    def find(self, device: int, inode: int) -> MappedBytes | None:
+        """The registered bytes of that file, if it is one of ours."""
         return self._bytes.get((device, inode))
 
     def close(self) -> None:

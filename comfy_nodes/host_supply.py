@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import hearth
+from hearth.device import probe
 
 from .adapter import ComfyAdapter
 from .held_files import HeldFiles
@@ -85,11 +85,9 @@ class HostSupply:
             return "host_tier.enabled is false"
         if not self._adapter.dynamic_vram():
             return "ComfyUI runs without dynamic VRAM"
-        if self._tier is None:
-            return "this build has no host tier"
-        device = vars(hearth)["device"].probe()
-        if not device.available:
-            return str(device.reason)
+        found = probe()
+        if not found.devices:
+            return found.reason
         try:
             return self._adapter.why_no_pins()
         except Exception as error:  # names that change monthly fail in ways nobody lists

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -24,8 +24,17 @@ _SUBSET = "weights"
 _LARGEST_OWN_BYTES = 1 << 16
 _SAMPLE_BYTES = 256
 
-# A file's bytes as one uint8 tensor, registered for transfers; None: this file is not ours.
-FindBytes = Callable[[int, int], torch.Tensor | None]
+
+class FileBytes(Protocol):
+    """The bytes of one file that a device can copy from by itself."""
+
+    def pieces(self, offset: int, size: int) -> Sequence[torch.Tensor]:
+        """That range (uint8, one dimension) in as few copies as it takes; empty: not all of it can
+        be copied from."""
+
+
+# By device and inode of a file; None: this file is not ours.
+FindBytes = Callable[[int, int], FileBytes | None]
 
 
 @dataclass
@@ -101,16 +110,17 @@ class PinSupply:
 
     def _make(self, tensors: list[Any], finder: _ByDescriptor) -> torch.Tensor | None:
         parts: list[PinPart] = []
-        offset = 0
+        offset, from_file = 0, False
         for leaf in (leaf for tensor in tensors for leaf in _leaves(tensor)):
-            source = _source(leaf, finder)
-            if source is None:
+            pieces = finder.pieces(leaf)
+            from_file = from_file or bool(pieces)
+            if not pieces:
+                pieces = _own_bytes(leaf)
+            if not pieces:
                 return None
-            parts.append(PinPart(source, offset))
-            offset += -(-source.numel() // self._alignment) * self._alignment
-        if not any(finder.is_ours(part.source) for part in parts):
-            return None
-        return make_pin(parts, offset)
+            parts += _place(pieces, offset)
+            offset += -(-leaf.nbytes // self._alignment) * self._alignment
+        return make_pin(parts, offset) if from_file else None
 
 
 class _ByDescriptor:
@@ -118,20 +128,22 @@ class _ByDescriptor:
 
     def __init__(self, find_bytes: FindBytes) -> None:
         self._find_bytes = find_bytes
-        self._known: dict[int, torch.Tensor | None] = {}
+        self._known: dict[int, FileBytes | None] = {}
 
-    def find(self, descriptor: int) -> torch.Tensor | None:
+    def pieces(self, leaf: torch.Tensor) -> Sequence[torch.Tensor]:
+        """The bytes of a tensor where it lies in its file; empty: it is converted, or not ours."""
+        slice_ = getattr(leaf.untyped_storage(), "_comfy_tensor_file_slice", None)
+        if slice_ is None or not isinstance(slice_.file_ref, int) or not _is_whole(leaf):
+            return ()
+        file = self._find(slice_.file_ref) if slice_.size == leaf.nbytes else None
+        pieces = file.pieces(slice_.offset, slice_.size) if file is not None else ()
+        return pieces if pieces and _same_sample(pieces, leaf) else ()
+
+    def _find(self, descriptor: int) -> FileBytes | None:
         if descriptor not in self._known:
             state = os.fstat(descriptor)
             self._known[descriptor] = self._find_bytes(state.st_dev, state.st_ino)
         return self._known[descriptor]
-
-    def is_ours(self, source: torch.Tensor) -> bool:
-        storage = source.untyped_storage().data_ptr()
-        return any(
-            file is not None and file.untyped_storage().data_ptr() == storage
-            for file in self._known.values()
-        )
 
 
 def _dynamic_modules(root: Any) -> Iterator[Any]:
@@ -147,30 +159,36 @@ def _leaves(tensor: Any) -> Iterable[torch.Tensor]:
     return tuple(getattr(tensor, name) for name in names)
 
 
-def _source(leaf: torch.Tensor, finder: _ByDescriptor) -> torch.Tensor | None:
-    """The bytes of one tensor as a transfer can take them; None: leave its module to ComfyUI."""
-    size = leaf.numel() * leaf.element_size()
-    if leaf.device.type != "cpu" or not leaf.is_contiguous():
-        return None
-    slice_ = getattr(leaf.untyped_storage(), "_comfy_tensor_file_slice", None)
-    if slice_ is None:
-        return _bytes_of(leaf) if size <= _LARGEST_OWN_BYTES else None
-    if leaf.storage_offset() != 0 or slice_.size != size or not isinstance(slice_.file_ref, int):
-        return None
-    whole = finder.find(slice_.file_ref)
-    if whole is None or slice_.offset + size > whole.numel():
-        return None
-    source = whole[slice_.offset : slice_.offset + size]
-    return source if _same_sample(source, _bytes_of(leaf)) else None
+def _is_whole(leaf: torch.Tensor) -> bool:
+    here = leaf.device.type == "cpu" and leaf.nbytes > 0
+    return here and leaf.is_contiguous() and leaf.storage_offset() == 0
+
+
+def _own_bytes(leaf: torch.Tensor) -> Sequence[torch.Tensor]:
+    """A small tensor that lies in no file; larger ones are left to ComfyUI."""
+    in_file = hasattr(leaf.untyped_storage(), "_comfy_tensor_file_slice")
+    if in_file or not _is_whole(leaf) or leaf.nbytes > _LARGEST_OWN_BYTES:
+        return ()
+    return (_bytes_of(leaf),)
+
+
+def _place(pieces: Sequence[torch.Tensor], offset: int) -> list[PinPart]:
+    parts = []
+    for piece in pieces:
+        parts.append(PinPart(piece, offset))
+        offset += piece.numel()
+    return parts
 
 
 def _bytes_of(leaf: torch.Tensor) -> torch.Tensor:
     return leaf.detach().reshape(-1).view(torch.uint8)
 
 
-def _same_sample(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
-    head = torch.equal(ours[:_SAMPLE_BYTES], theirs[:_SAMPLE_BYTES])
-    return bool(head and torch.equal(ours[-_SAMPLE_BYTES:], theirs[-_SAMPLE_BYTES:]))
+def _same_sample(pieces: Sequence[torch.Tensor], leaf: torch.Tensor) -> bool:
+    theirs = _bytes_of(leaf)
+    head, tail = pieces[0][:_SAMPLE_BYTES], pieces[-1][-_SAMPLE_BYTES:]
+    starts_so = bool(torch.equal(head, theirs[: head.numel()]))
+    return starts_so and bool(torch.equal(tail, theirs[-tail.numel() :]))
 
 
 def _pin_entry(module: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class _Weights:
     """A file of bytes, and tensors that carry where in it they lie."""
 
     def __init__(self, path: Path, size: int) -> None:
+        self.range_bytes = 1 << 30
         self.bytes = torch.randint(0, 255, (size,), dtype=torch.uint8)
         path.write_bytes(bytes(self.bytes.tolist()))
         self.descriptor = os.open(path, os.O_RDONLY)
@@ -42,7 +43,16 @@ class _Weights:
         return content
 
     def find(self, device: int, inode: int) -> Any:
-        return self.bytes if (device, inode) == self.identity else None
+        return self if (device, inode) == self.identity else None
+
+    def pieces(self, offset: int, size: int) -> list[Any]:
+        """Cut where a registered range ends."""
+        end, pieces = offset + size, []
+        while offset < end:
+            taken = min(end, (offset // self.range_bytes + 1) * self.range_bytes) - offset
+            pieces.append(self.bytes[offset : offset + taken])
+            offset += taken
+        return pieces
 
 
 @pytest.fixture
@@ -92,6 +102,15 @@ def test_a_pin_with_bias_takes_no_memory_of_its_own(weights: _Weights) -> None:
     root = torch.nn.Sequential(_linear(weights, 512, bias=True))
     PinSupply(_ALIGNMENT).give(root, weights.find)
     assert _pin(root[0]).untyped_storage().nbytes() == 1
+
+
+def test_a_weight_that_lies_over_two_registered_ranges_is_copied_in_two(weights: _Weights) -> None:
+    weights.range_bytes = 600
+    root = torch.nn.Sequential(_linear(weights, 512, bias=False))
+    PinSupply(_ALIGNMENT).give(root, weights.find)
+    packed = torch.zeros(_ALIGNMENT, dtype=torch.uint8)
+    packed.copy_(_pin(root[0]))
+    assert torch.equal(packed[:256].view(torch.bfloat16).view(8, 16), root[0].weight)
 
 
 def test_a_second_giving_changes_nothing(weights: _Weights) -> None:
