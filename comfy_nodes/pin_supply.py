@@ -160,8 +160,9 @@ def _leaves(tensor: Any) -> Iterable[torch.Tensor]:
 
 
 def _is_whole(leaf: torch.Tensor) -> bool:
-    here = leaf.device.type == "cpu" and leaf.nbytes > 0
-    return here and leaf.is_contiguous() and leaf.storage_offset() == 0
+    if leaf.device.type != "cpu" or leaf.nbytes == 0:
+        return False
+    return bool(leaf.is_contiguous() and leaf.storage_offset() == 0)
 
 
 def _own_bytes(leaf: torch.Tensor) -> Sequence[torch.Tensor]:

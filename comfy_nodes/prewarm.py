@@ -171,6 +171,7 @@ class Prewarm:
             work = item.plan(self._classes)
             with self._host.loading_only_where_there_is_room():
                 self._runner.run(work)
+            self._host.scope.make_ready()
         except PrewarmError as error:
             return str(error)
         except BaseException as error:  # nothing stands between this and the end of the worker

@@ -65,6 +65,13 @@ class PromptScope:
         if handle is not None:
             self._handles[key] = handle
 
+    def make_ready(self) -> None:
+        """Has the files of what is held read and registered now rather than at the first use."""
+        for handle in self._handles.values():
+            feed = handle.value.feed
+            if feed is not None:
+                feed.make_ready()
+
     def take(self) -> list[Any]:
         """Hands over what is held; whoever takes it closes it."""
         handles, self._handles = self._handles, {}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 from benchmarks.harness.client import ComfyClient
 
@@ -29,6 +29,15 @@ class HearthFace:
         except URLError:
             return False
         return True
+
+    def is_ready(self) -> bool:
+        """Whether everything that was to be prewarmed at start has been tried."""
+        try:
+            return bool(self._client.get("/hearth/ready")["ready"])
+        except HTTPError as refusal:
+            if refusal.code == 503:
+                return False
+            raise
 
     def health(self) -> dict[str, Any]:
         """GET /hearth/health."""

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from benchmarks.harness.client import ComfyClient
 from benchmarks.harness.comfy_server import (
     REPOSITORY,
     SPY_PACK,
@@ -23,7 +24,7 @@ from benchmarks.harness.comfy_server import (
     ServerSpec,
     find_comfy,
 )
-from benchmarks.harness.hearth_face import HearthConfig
+from benchmarks.harness.hearth_face import HearthConfig, HearthFace, wait_until
 from benchmarks.rows.catalogue import ROWS, Row
 from benchmarks.rows.session import Session
 from benchmarks.rows.variants import VARIANTS, Variant
@@ -89,12 +90,29 @@ def _spec(plan: Plan, variant: Variant) -> ServerSpec:
     packs, environment = {"spy": SPY_PACK}, dict(variant.environment)
     if variant.config is not None:
         config = HearthConfig(base / "hearth.json")
-        config.write(variant.config)
+        config.write({**variant.config, **(_prewarm(plan) if variant.prewarm else {})})
         packs["hearth"] = REPOSITORY
         environment["HEARTH_CONFIG"] = str(config.path)
     flags = (*(("--cpu",) if plan.cpu else ()), *variant.flags)
     models = plan.models.resolve()
     return ServerSpec(find_comfy(), base, models, packs=packs, flags=flags, env=environment)
+
+
+def _prewarm(plan: Plan) -> dict[str, Any]:
+    workflow = plan.out / "prewarm.json"
+    workflow.write_text(json.dumps(plan.graphs["A"]), encoding="utf-8")
+    models = [
+        str(node["inputs"]["unet_name"])
+        for node in plan.graphs["B"].values()
+        if node["class_type"] == "UNETLoader"
+    ]
+    return {"prewarm": {"workflows": [str(workflow.resolve())], "models": models}}
+
+
+def _seconds_until_ready(server: ComfyServer, started: float) -> float:
+    face = HearthFace(ComfyClient(server.url))
+    wait_until(face.is_ready, "hearth to be ready")
+    return time.monotonic() - started
 
 
 def _measure(plan: Plan, variant: Variant, lines: Path, console: Console) -> None:
@@ -104,7 +122,9 @@ def _measure(plan: Plan, variant: Variant, lines: Path, console: Console) -> Non
         return
     started = time.monotonic()
     with ComfyServer(_spec(plan, variant)) as server:
-        session = Session(variant, server, plan.graphs, time.monotonic() - started)
+        answered = time.monotonic() - started
+        ready = _seconds_until_ready(server, started) if variant.has_hearth else answered
+        session = Session(variant, server, plan.graphs, answered, ready)
         for row in rows:
             session.pixels.clear()
             samples = row.measure(session, plan.count)

@@ -27,7 +27,8 @@ class Row:
 
 
 def _first_image(session: Session, _: int) -> Samples:
-    return {"start": [session.start_seconds], "seconds": [session.request("A", 1)]}
+    first = session.request("A", 1)
+    return {"start": [session.start_seconds], "ready": [session.ready_seconds], "seconds": [first]}
 
 
 def _same_model(session: Session, count: int) -> Samples:

@@ -63,7 +63,7 @@ def _cell(row: str, variant: str, found: dict[tuple[str, str], Entry]) -> str:
     samples = entry["samples"]
     text = _seconds(row, samples["seconds"], found.get(("same_model", variant)))
     if "start" in samples:
-        text = f"{samples['start'][0]:.1f} + {text}"
+        text = f"{samples['start'][0]:.1f}, ready {samples['ready'][0]:.1f}, then {text}"
     if "total" in samples:
         text = f"{samples['total'][0]:.1f} in all, {text}"
     if "anonymous_gib" in samples:

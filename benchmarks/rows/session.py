@@ -26,7 +26,8 @@ class Session:
     variant: Variant
     server: ComfyServer
     graphs: dict[str, Graph]
-    start_seconds: float
+    start_seconds: float  # until ComfyUI answered
+    ready_seconds: float  # until hearth was ready as well
     pixels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

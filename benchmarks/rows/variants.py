@@ -15,6 +15,7 @@ class Variant:
     flags: tuple[str, ...] = ()
     config: Mapping[str, Any] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    prewarm: bool = False  # workflow A with a dummy inference, the transformer of B as a model
 
     @property
     def has_hearth(self) -> bool:
@@ -31,6 +32,7 @@ VARIANTS = {
         Variant("cache_lru", ("--cache-lru", "100")),
         Variant("cache_ram", ("--cache-ram", "4", "8")),
         Variant("hearth", config=_KEEP_ALL),
+        Variant("hearth_prewarmed", config=_KEEP_ALL, prewarm=True),
         Variant("hearth_hold_only", config=_KEEP_ALL | {"host_tier": {"enabled": False}}),
     )
 }
