@@ -7,7 +7,7 @@
 namespace hearth {
 namespace {
 
-constexpr std::array<std::pair<EventKind, std::string_view>, 17> kWords = {{
+constexpr std::array<std::pair<EventKind, std::string_view>, 18> kWords = {{
     {EventKind::kOpened, "opened"},
     {EventKind::kWeightsArrived, "weights_arrived"},
     {EventKind::kHit, "hit"},
