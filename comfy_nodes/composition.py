@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
@@ -117,9 +119,22 @@ def _shut_down(host: Host, clock: Clock, log: LogBridge) -> None:
     clock.stop()
     if host.settings.unload_on_exit:
         _release_on_worker(host)
-    host.gate.close(_SECONDS_TO_END)
+    if not host.gate.close(_SECONDS_TO_END):
+        log.drain()
+        _end_at_once()
     host.runtime.shutdown(False)
     log.drain()
+
+
+def _end_at_once() -> None:
+    """Ends the process while the worker is in native code: Python's own end would unwind it there
+    and abort, and the end of the cache would wait for its load, however long that takes."""
+    _LOG.warning("a model is still being loaded; ComfyUI ends without waiting for it")
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 def _release_on_worker(host: Host) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -50,3 +53,45 @@ def test_behind_a_closed_gate_the_queue_is_comfyuis_own() -> None:
     assert queue.get(timeout=0) == ((1, "id"), 0)
     assert queue.get_flags() == {"hearth": True}
     assert ran == []
+
+
+# A load from a disk that hangs: the cache's end would wait for it, Python's end would abort it.
+ENDS_DURING_A_LOAD = """
+import atexit, threading, time
+from types import SimpleNamespace
+from fakes.comfy_host import make_host, model_key
+from comfy_nodes import composition
+
+host = make_host()
+host.runtime.shutdown = host.runtime.cache.shutdown
+began = threading.Event()
+
+def load():
+    began.set()
+    while True:
+        time.sleep(0.001)
+
+def work():
+    host.runtime.executor.adopt_current_thread()
+    with host.gate.enter():
+        host.runtime.cache.acquire(model_key("slow"), load)
+
+threading.Thread(target=work, daemon=True).start()
+began.wait()
+composition._SECONDS_TO_END = 0.1
+nothing = SimpleNamespace(stop=lambda: None, drain=lambda: None)
+atexit.register(composition._shut_down, host, nothing, nothing)
+"""
+
+
+def test_a_load_that_does_not_end_does_not_keep_the_process_alive() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS_DURING_A_LOAD],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "still being loaded" in done.stderr
