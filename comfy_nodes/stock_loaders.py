@@ -79,12 +79,22 @@ def bind_inputs(
 ) -> dict[str, Any]:
     """The loader's inputs by name, defaults filled in, so that every way to call it is one key.
 
-    Throws TypeError as the call itself would.
+    Throws TypeError as the call itself would, and where a pack has wrapped the loader in one that
+    takes anything and now leaves out the names.
     """
-    bound = inspect.signature(stock).bind(None, *args, **kwargs)
+    signature = inspect.signature(stock)
+    bound = signature.bind(None, *args, **kwargs)
     bound.apply_defaults()
-    inputs = dict(bound.arguments)
-    inputs.pop(next(iter(inputs)))  # self
+    inputs: dict[str, Any] = {}
+    for place, (name, value) in enumerate(bound.arguments.items()):
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            inputs.update(value)
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            if len(value) > (place == 0):
+                raise TypeError("another pack has wrapped it, and which input is which is not told")
+        elif place > 0:  # behind self
+            inputs[name] = value
     return inputs
 
 

@@ -141,6 +141,26 @@ def test_a_subclass_shares_with_its_stock_class(folders: dict[str, Path]) -> Non
     assert len(loads.read) == 1
 
 
+def test_a_loader_that_another_pack_has_wrapped_is_served_all_the_same(
+    folders: dict[str, Path],
+) -> None:
+    host, loads = make_host(), Loads()
+    loader: Any = loads.classes["UNETLoader"]
+    stock = loader.load_unet
+
+    def load_anything(*args: Any, **kwargs: Any) -> Any:  # without functools.wraps
+        return stock(*args, **kwargs)
+
+    loader.load_unet = load_anything
+    TransparentLoaders(host).install(loads.classes, Seams())
+    for _ in range(2):
+        loader().load_unet(unet_name="a.safetensors", weight_dtype="default")
+    assert loads.read == ["a.safetensors"]
+    loader().load_unet("a.safetensors", weight_dtype="default")
+    assert loads.read == ["a.safetensors"] * 2
+    assert "which input is which" in host.runtime.last("fell_back")["reason"]
+
+
 def test_another_device_is_another_model(folders: dict[str, Path]) -> None:
     host = make_host()
     loads, _ = install(host)
