@@ -33,8 +33,10 @@ def read_workflow(name: str, folders: list[Path]) -> Any:
             if candidate.is_file():
                 try:
                     return json.loads(candidate.read_text(encoding="utf-8"))
-                except (ValueError, OSError) as error:
+                except ValueError as error:
                     raise PrewarmError(f"workflow {name} is no JSON file: {error}") from error
+                except OSError as error:  # whose own text has the full path
+                    raise PrewarmError(f"workflow {name}: {error.strerror}") from error
     raise PrewarmError(
         f"there is no workflow {name}; it is looked for beside the config file, in ComfyUI's user "
         "directory, and among hearth's examples"
@@ -61,9 +63,7 @@ def plan_workflow(graph: Graph, classes: Mapping[str, Any], infer: bool) -> Work
         if node["class_type"] not in classes:
             raise PrewarmError(f"node {node_id}: {node['class_type']} is not installed")
     outputs = {
-        node_id
-        for node_id, node in graph.items()
-        if getattr(classes[node["class_type"]], "OUTPUT_NODE", False)
+        node_id for node_id, node in graph.items() if _saves_or_shows(classes[node["class_type"]])
     }
     # What an output node feeds cannot be had without it, and is left out.
     behind = _downstream(graph, outputs)
@@ -77,6 +77,12 @@ def plan_workflow(graph: Graph, classes: Mapping[str, Any], infer: bool) -> Work
         raise PrewarmError("nothing to run: no node feeds an output node")
     kept = {node_id: node for node_id, node in rest.items() if node_id in needed}
     return Work(kept, tuple(node_id for node_id in kept if node_id in asked))
+
+
+def _saves_or_shows(owner: Any) -> bool:
+    # hearth's own pass models on and keep or drop them, which a prewarm is for.
+    ours = str(getattr(owner, "CATEGORY", "")).split("/")[0] == "hearth"
+    return bool(getattr(owner, "OUTPUT_NODE", False)) and not ours
 
 
 def _is_node(value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import hearth
 
 from .config_file import ConfigFile
+from .metrics import metrics_text
 from .prewarm import Prewarm
 from .seams import Seams
 
@@ -50,6 +51,10 @@ class Reports:
     def ready(self) -> Json:
         """Whether all that was to be prewarmed at start has been tried, and how far that is."""
         return {"ready": self._prewarm.ready, "prewarm": self._prewarm.report()}
+
+    def metrics(self) -> tuple[bytes, str]:
+        """The same for Prometheus, and the content type. Throws MetricsMissingError."""
+        return metrics_text(self._runtime.cache.stats(), self._prewarm.ready)
 
     def models(self) -> Json:
         """Who is resident, who lingers, and what that takes."""

@@ -18,6 +18,7 @@ import hearth
 
 from .config_file import ConfigFile
 from .host import Host
+from .metrics import MetricsMissingError
 from .prewarm import Item, Prewarm
 from .prewarm_names import PrewarmError
 from .reports import Reports
@@ -62,6 +63,7 @@ class Routes:
         table.get("/hearth/models")(self._reading(lambda request: self._reports.models()))
         table.get("/hearth/events")(self._reading(self._events))
         table.get("/hearth/ready")(self._ready)
+        table.get("/hearth/metrics")(self._metrics)
         table.post("/hearth/prewarm")(self._prewarming)
         table.post("/hearth/evict")(self._changing(self.evict))
         table.post("/hearth/pin")(self._changing(self.pin))
@@ -175,6 +177,14 @@ class Routes:
                 return web.json_response(error.answer, status=error.status)
 
         return handle
+
+    async def _metrics(self, request: Any) -> Any:
+        web = importlib.import_module("aiohttp.web")
+        try:
+            text, kind = self._reports.metrics()
+        except MetricsMissingError as error:
+            return web.json_response({"error": str(error)}, status=501)
+        return web.Response(body=text, headers={"Content-Type": kind})
 
     async def _ready(self, request: Any) -> Any:
         web = importlib.import_module("aiohttp.web")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.hearth_face import wait_until
-from benchmarks.harness.live_comfy import LiveComfy
+from benchmarks.harness.live_comfy import LiveComfy, StartComfy
 from benchmarks.harness.workflows import node, sd3_graph
 
 A, B, C = (f"toy_sd3_{letter}.safetensors" for letter in "abc")
@@ -129,3 +131,17 @@ def test_the_log_level_counts_for_every_line_of_hearth(hearth: LiveComfy) -> Non
     before = len(hearth.server.log_text())
     load(hearth, B)
     assert f"{B} opened" not in hearth.server.log_text()[before:]
+
+
+@pytest.mark.parametrize("unload", [False, True])
+def test_models_are_dropped_before_comfyui_ends_only_where_the_config_says_so(
+    start_comfy: StartComfy, unload: bool
+) -> None:
+    config = json.dumps({"unload_on_exit": unload})
+    live = start_comfy(f"unload_{unload}", hearth=REPOSITORY, config=config)
+    load(live, A, B)
+    pin(live, B, True)
+    assert live.server.stop() == 0
+    log = live.server.log_text()
+    assert [f"{name} dropped: shutdown" in log for name in (A, B)] == [unload] * 2
+    assert "Traceback" not in log

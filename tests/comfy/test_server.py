@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 
 import pytest
 
@@ -82,3 +83,10 @@ def test_comfyui_ends_with_code_0_while_models_are_resident(start_comfy: StartCo
     log = live.server.log_text()
     assert "Traceback" not in log
     assert "memory leak" not in log.lower()
+
+
+def test_metrics_are_text_for_prometheus(hearth: LiveComfy) -> None:
+    hearth.run(sd3_graph(A, seed=430))
+    with urllib.request.urlopen(f"{hearth.server.url}/hearth/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    assert "hearth_resident_models 1.0" in lines

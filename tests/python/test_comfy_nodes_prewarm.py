@@ -49,6 +49,7 @@ CLASSES: dict[str, Any] = {
     "Sample": type("Sample", (), {"RETURN_TYPES": ("LATENT",)}),
     "Patch": type("Patch", (), {"RETURN_TYPES": ("MODEL",)}),
     "Text": type("Text", (), {"RETURN_TYPES": ("STRING",)}),
+    "Pin": type("Pin", (), {"RETURN_TYPES": ("*",), "OUTPUT_NODE": True, "CATEGORY": "hearth"}),
     "Save": type("Save", (), {"RETURN_TYPES": ("LATENT",), "OUTPUT_NODE": True}),
 }
 
@@ -122,6 +123,16 @@ def test_a_workflow_runs_up_to_its_outputs_and_nothing_that_nobody_asks_for() ->
     work = plan_workflow(GRAPH, CLASSES, infer=True)
     assert work.targets == ("sample",)
     assert set(work.graph) == {"text", "load", "patch", "sample"}
+
+
+def test_a_pin_of_hearths_on_the_way_is_run() -> None:
+    graph = {
+        **GRAPH,
+        "pin": node("Pin", model=["load", 0]),
+        "sample": node("Sample", model=["pin", 0]),
+    }
+    work = plan_workflow(graph, CLASSES, infer=True)
+    assert set(work.graph) == {"text", "load", "pin", "sample"}
 
 
 def test_without_inference_only_its_loaders_run_and_what_feeds_them() -> None:
