@@ -71,9 +71,10 @@ class BetweenPrompts:
         def get(timeout: float | None = None) -> Any:
             self._guarded(self._before_wait)
             # The wait releases the mutex, and a post takes it to wake us: between the question
-            # and the wait no job can slip in.
+            # and the wait no job can slip in. Flags that came while jobs ran have woken nobody.
             with queue.mutex:
-                item = original(timeout=0 if self._has_jobs() else timeout)
+                at_once = self._has_jobs() or bool(getattr(queue, "flags", None))
+                item = original(timeout=0 if at_once else timeout)
             self._node_cache.prompt_running = item is not None
             return item
 

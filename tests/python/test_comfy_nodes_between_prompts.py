@@ -124,3 +124,57 @@ def test_a_queue_that_looks_different_is_left_alone() -> None:
     host = make_host()
     BetweenPrompts(host, Arrivals(host), ComfyNodeCache()).install(object(), seams)
     assert seams.missing == ["between_prompts"]
+
+
+class IdleWork:
+    """Steps of work for when nobody waits."""
+
+    def __init__(self, steps: int, queue: PromptQueue) -> None:
+        self.left = steps
+        self.queue = queue
+
+    @property
+    def has_work(self) -> bool:
+        return self.left > 0
+
+    def step(self) -> None:
+        self.left -= 1
+        self.queue.set_flag("free_memory", True)
+
+
+def install_idle(host: Host, steps: int) -> tuple[PromptQueue, IdleWork]:
+    queue = PromptQueue()
+    work = IdleWork(steps, queue)
+    between = BetweenPrompts(host, Arrivals(host), ComfyNodeCache())
+    between.when_idle(work)
+    assert between.install(queue, Seams())
+    return queue, work
+
+
+def test_idle_work_is_done_a_step_at_a_time_and_a_prompt_goes_first() -> None:
+    queue, work = install_idle(make_host(), steps=2)
+    assert queue.get(timeout=1000.0) is None
+    queue.get_flags()
+    assert work.left == 1
+    queue.put((1, "prompt"))
+    queue.get_flags()
+    assert work.left == 1
+    assert queue.get(timeout=1000.0) is not None
+    queue.get_flags()
+    assert work.left == 0
+
+
+def test_a_flag_set_during_idle_work_is_not_slept_over() -> None:
+    queue, _ = install_idle(make_host(), steps=1)
+    queue.get(timeout=1000.0)
+    queue.get_flags()
+    assert queue.get(timeout=1000.0) is None
+    assert queue.get_flags() == {"free_memory": True}
+
+
+def test_while_the_process_ends_no_idle_work_is_begun() -> None:
+    host = make_host()
+    queue, work = install_idle(host, steps=1)
+    host.gate.close(1.0)
+    queue.get_flags()
+    assert work.left == 1
