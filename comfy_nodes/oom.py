@@ -117,7 +117,15 @@ class OutOfMemory:
         return self._host.settings.oom_fallback == "cpu" and has_models(node.inputs)
 
     def _make_room(self, kind: str, node: _Node) -> int:
-        """Evicts whoever may go and has some of that memory; returns how many went."""
+        """Evicts whoever may go and has some of that memory; returns how many went. Never throws:
+        the error that brought us here is the one to be told."""
+        try:
+            return self._evict(kind, node)
+        except Exception:
+            _LOG.exception("no room could be made for %s", node.label)
+            return 0
+
+    def _evict(self, kind: str, node: _Node) -> int:
         host, ram = self._host, kind == "RAM"
         with host.gate.enter() as is_open:
             if not is_open:
@@ -153,9 +161,16 @@ class OutOfMemory:
             if is_open:
                 note = self._host.runtime.cache.note
                 note("out_of_memory", reason=text, node=node.id, prompt=node.prompt)
+        self._show(node, text)
+
+    def _show(self, node: _Node, text: str) -> None:
         show = getattr(self._server, "send_progress_text", None)
-        if callable(show) and self._server.client_id is not None:
-            show(text, node.id, self._server.client_id)
+        client = getattr(self._server, "client_id", None)
+        if callable(show) and client is not None:
+            try:
+                show(text, node.id, client)
+            except Exception:
+                _LOG.debug("a text could not be shown at its node", exc_info=True)
 
 
 def _node_of(args: tuple[Any, ...]) -> _Node | None:

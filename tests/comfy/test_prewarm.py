@@ -173,6 +173,13 @@ def test_a_request_prewarms_a_workflow_and_saves_nothing(hearth: LiveComfy, infe
     assert arrived or not infer
 
 
+def test_a_prewarm_leaves_what_comfyui_has_cached_for_a_user(hearth: LiveComfy) -> None:
+    graph = sd3_graph(A, seed=620)
+    hearth.run(graph)
+    hearth.client.post("/hearth/prewarm", {"workflow": sd3_graph(B, seed=621)})
+    assert hearth.run(graph).cached_nodes == set(graph)
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -149,13 +149,16 @@ class SpyOutOfMemory:
                 raise comfy.model_management.OOM_EXCEPTION("planted while sampling")
             return apply_model(options["input"], options["timestep"], **options["c"])
 
-        def decode(*args: Any, **kwargs: Any) -> Any:
+        kind = type(vae)
+
+        def decode(self: Any, *args: Any, **kwargs: Any) -> Any:
             if decoding and _plant(decoding):
                 raise comfy.model_management.OOM_EXCEPTION("planted while decoding")
-            return vae.decode(*args, **kwargs)
+            return kind.decode(self, *args, **kwargs)
 
         patched.set_model_unet_function_wrapper(evaluate)
-        decoder.decode = decode
+        # Of the class, so that copies of this VAE decode by themselves.
+        decoder.__class__ = type("ShortOfMemory", (kind,), {"decode": decode})
         return (patched, decoder)
 
 
