@@ -13,7 +13,8 @@ Sigmas::Sigmas(at::Tensor tensor) : tensor_(std::move(tensor)) {
     throw Error("A noise schedule is a row of numbers; this one has " +
                 std::to_string(tensor_.dim()) + " dimensions. Give the sigmas as a 1-D tensor.");
   }
-  const at::Tensor host = tensor_.to(at::Device(at::kCPU), at::kDouble).contiguous();
+  // Widened on the host: not every device has float64.
+  const at::Tensor host = tensor_.to(at::Device(at::kCPU)).to(at::kDouble).contiguous();
   const double* first = host.const_data_ptr<double>();
   values_.assign(first, first + host.numel());
 }

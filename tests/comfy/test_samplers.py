@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.harness.live_comfy import LiveComfy
+from benchmarks.harness.workflows import Graph, node, sd3_graph
+
 CASES = Path(__file__).with_name("sampler_cases.py")
 NAMES = ("euler", "res_multistep", "dpmpp_2m")
 SPECIAL = (
@@ -25,12 +28,17 @@ SPECIAL = (
 )
 
 
-@pytest.fixture(scope="module", params=["COMFYUI_PATH", "COMFYUI_PATH_OLD"])
-def cases(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What `sampler_cases.py` found in this ComfyUI."""
+def require_native() -> None:
+    """Skips, loudly, where the native samplers are not built."""
     pytest.importorskip(
         "hearth.sampling", reason="NOT RUN, needs hearth._torch: ./dev build", exc_type=ImportError
     )
+
+
+@pytest.fixture(scope="module", params=["COMFYUI_PATH", "COMFYUI_PATH_OLD"])
+def cases(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What `sampler_cases.py` found in this ComfyUI."""
+    require_native()
     if request.param == "COMFYUI_PATH":
         comfyui = request.getfixturevalue("comfy")
     elif request.param not in os.environ:
@@ -100,3 +108,47 @@ def test_other_samplers_and_a_missing_native_module_mean_comfyuis_own(
     assert tuple(cases["names"]) == NAMES
     assert cases["fallbacks"]["is_comfyuis"] == {"heun": True, "euler": False}
     assert cases["fallbacks"]["without_native"] == {"names": [], "euler": True}
+
+
+def with_node(graph: Graph, class_type: str, **inputs: Any) -> Graph:
+    """The graph with another class for its sampler, or some inputs changed."""
+    entry = graph["sampler"]
+    return graph | {"sampler": node(class_type, **entry["inputs"] | inputs)}
+
+
+def custom_sampling(select: str, sampler_name: str) -> Graph:
+    """The graph with SamplerCustom, its SAMPLER chosen by the node `select`."""
+    graph = sd3_graph(seed=700)
+    given = graph["sampler"]["inputs"]
+    prompt = {name: given[name] for name in ("model", "positive", "negative", "cfg")}
+    graph["select"] = node(select, sampler_name=sampler_name)
+    graph["sigmas"] = node(
+        "BasicScheduler", model=given["model"], scheduler="simple", steps=4, denoise=1.0
+    )
+    graph["sampler"] = node(
+        "SamplerCustom",
+        **prompt,
+        add_noise=True,
+        noise_seed=700,
+        sampler=["select", 0],
+        sigmas=["sigmas", 0],
+        latent_image=given["latent_image"],
+    )
+    return graph
+
+
+@pytest.mark.parametrize("sampler_name", [*NAMES, "heun"])
+def test_images_of_hearths_sampler_nodes_are_stocks(
+    hearth_server: LiveComfy, stock: LiveComfy, sampler_name: str
+) -> None:
+    graph = with_node(sd3_graph(seed=700), "KSampler", sampler_name=sampler_name)
+    expected = stock.run(graph).pixels
+    assert hearth_server.run(with_node(graph, "HearthKSampler")).pixels == expected
+    ours = hearth_server.run(custom_sampling("HearthSampler", sampler_name)).pixels
+    assert ours == stock.run(custom_sampling("KSamplerSelect", sampler_name)).pixels
+
+
+def test_a_server_with_the_native_module_does_not_fall_back(hearth_server: LiveComfy) -> None:
+    require_native()
+    hearth_server.run(with_node(sd3_graph(seed=701), "HearthKSampler", sampler_name="euler"))
+    assert "samplers are ComfyUI's own" not in hearth_server.server.log_text()

@@ -126,7 +126,9 @@ def _verify(python: Path) -> None:
     )
     run_step(step)
     version, torch = step.log.read_text().splitlines()[-1].split()
-    beside = "without samplers (it has no torch)" if torch == "-" else f"and its torch {torch}"
+    beside = (
+        f"and its torch {torch}" if torch != "-" else "without native samplers: no torch for them"
+    )
     say(f"hearth {version} is built for {python}, {beside}")
 
 
