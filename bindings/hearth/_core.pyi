@@ -8,7 +8,7 @@ import collections.abc
 import os
 import typing
 import typing_extensions
-__all__: list[str] = ['ByteView', 'CacheLimits', 'Checkpoint', 'CudaHost', 'FileIdentity', 'HostFile', 'HostFileIdentity', 'HostTier', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
+__all__: list[str] = ['ByteView', 'CacheLimits', 'Checkpoint', 'CudaHost', 'DeviceArena', 'FileIdentity', 'HostFile', 'HostFileIdentity', 'HostTier', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'UploadControl', 'Uploader', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
 class ModelKey:
     """
     What a model is called; immutable and hashable.
@@ -442,12 +442,55 @@ class CudaHost:
         """
         Whether one copy may reach over two ranges that were registered apart.
         """
+    def memory(self, index: typing.SupportsInt = 0) -> dict:
+        ...
     def open(self, index: typing.SupportsInt = 0) -> None:
         """
         Makes the context now rather than at the first use.
         """
     def probe(self) -> dict:
         ...
+class DeviceArena:
+    """
+    Device memory in one piece, in nobody's pool.
+    """
+    def __init__(self, devices: CudaHost, index: typing.SupportsInt, nbytes: typing.SupportsInt) -> None:
+        ...
+    def read_back(self, offset: typing.SupportsInt, nbytes: typing.SupportsInt) -> bytes:
+        """
+        A copy of these bytes.
+        """
+    def view(self, offset: typing.SupportsInt = 0, nbytes: typing.SupportsInt | None = None) -> ByteView:
+        """
+        These bytes without copying them; the view keeps the memory.
+        """
+    @property
+    def device_index(self) -> int:
+        ...
+    @property
+    def nbytes(self) -> int:
+        ...
+class UploadControl:
+    """
+    Watches and ends an upload.
+    """
+    def __init__(self) -> None:
+        ...
+    def cancel(self) -> None:
+        ...
+    @property
+    def done_bytes(self) -> int:
+        ...
+class Uploader:
+    """
+    Copies held files into arenas of one device.
+    """
+    def __init__(self, devices: CudaHost, index: typing.SupportsInt = 0, threads: typing.SupportsInt = 0, buffer_bytes: typing.SupportsInt = 4194304, reads: str = 'auto') -> None:
+        ...
+    def run(self, file: HostFile, arena: DeviceArena, ranges: collections.abc.Sequence[tuple[typing.SupportsInt, typing.SupportsInt, typing.SupportsInt]] | None = None, control: UploadControl = None) -> dict:
+        """
+        All of the file, or ranges of (file offset, arena offset, bytes); returns what it did.
+        """
 class Runtime:
     """
     Config, cache and executor of this process.

@@ -51,10 +51,6 @@ void BindCopies(Symbols& symbols, DriverApi& api) {
   symbols.Bind("cuStreamCreate", api.stream_create);
   symbols.Bind("cuStreamDestroy_v2", api.stream_destroy);
   symbols.Bind("cuStreamSynchronize", api.stream_synchronize);
-  symbols.Bind("cuEventCreate", api.event_create);
-  symbols.Bind("cuEventDestroy_v2", api.event_destroy);
-  symbols.Bind("cuEventRecord", api.event_record);
-  symbols.Bind("cuEventSynchronize", api.event_synchronize);
   symbols.Bind("cuMemcpyHtoDAsync_v2", api.copy_to_device);
   symbols.Bind("cuMemcpyDtoHAsync_v2", api.copy_to_host);
 }

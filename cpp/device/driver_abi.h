@@ -12,22 +12,16 @@ using CuResult = int;
 using CuDeviceId = int;
 using CuContext = struct CuContextOpaque*;
 using CuStream = struct CuStreamOpaque*;
-using CuEvent = struct CuEventOpaque*;
 using CuAddress = unsigned long long;     // in device memory
 using CuAllocation = unsigned long long;  // physical device memory, not yet mapped
 
 inline constexpr CuResult kCuSuccess = 0;
 inline constexpr CuResult kCuOutOfMemory = 2;
-inline constexpr CuResult kCuDeinitialized = 4;
-inline constexpr CuResult kCuNotReady = 600;
-inline constexpr CuResult kCuAlreadyRegistered = 712;
 
 inline constexpr unsigned kCuRegisterPortable = 0x01;  // for every context of the process
 inline constexpr unsigned kCuRegisterReadOnly = 0x08;
-inline constexpr unsigned kCuStreamNonBlocking = 0x1;   // does not wait for the default stream
-inline constexpr unsigned kCuEventDisableTiming = 0x2;  // and does not record the time
+inline constexpr unsigned kCuStreamNonBlocking = 0x1;  // does not wait for the default stream
 inline constexpr int kCuAttributeReadOnlyRegister = 113;
-inline constexpr int kCuAttributeVirtualMemory = 102;
 
 struct CuLocation {
   int type = 1;  // a device
@@ -70,10 +64,6 @@ struct DriverApi {
   CuResult (*stream_create)(CuStream* stream, unsigned flags);
   CuResult (*stream_destroy)(CuStream stream);
   CuResult (*stream_synchronize)(CuStream stream);
-  CuResult (*event_create)(CuEvent* event, unsigned flags);
-  CuResult (*event_destroy)(CuEvent event);
-  CuResult (*event_record)(CuEvent event, CuStream stream);
-  CuResult (*event_synchronize)(CuEvent event);
   CuResult (*copy_to_device)(CuAddress to, const void* from, std::size_t size, CuStream stream);
   CuResult (*copy_to_host)(void* to, CuAddress from, std::size_t size, CuStream stream);
   CuResult (*granularity)(std::size_t* bytes, const CuAllocationProperties* properties, int option);

@@ -205,13 +205,15 @@ std::uint64_t HostFile::Unregister() {
   return bytes;
 }
 
-bool HostFile::IsCopyable(std::uint64_t offset, std::uint64_t size) const {
-  if (offset > registered_.load() || size > registered_.load() - offset) return false;
-  if (parts_.registrar->CopiesSpanRanges()) return true;
+std::uint64_t HostFile::CopyableBytes(std::uint64_t offset) const {
+  const std::uint64_t registered = registered_.load();
+  if (offset >= registered) return 0;
+  if (parts_.registrar->CopiesSpanRanges()) return registered - offset;
   MutexLock lock(mutex_);
-  return std::any_of(slices_.begin(), slices_.end(), [&](const Slice& slice) {
-    return slice.offset <= offset && offset + size <= slice.offset + slice.size;
-  });
+  for (const Slice& slice : slices_) {
+    if (offset < slice.offset + slice.size) return slice.offset + slice.size - offset;
+  }
+  return 0;
 }
 
 void HostFile::ForgetRefusal() {

@@ -69,8 +69,11 @@ class HostFile {
   // Undoes it, last slice first; returns how many bytes. REQUIRES: nobody copies from them.
   std::uint64_t Unregister() HEARTH_EXCLUDES(mutex_);
   std::uint64_t registered_bytes() const { return registered_.load(); }
-  // A device can copy all of this range by itself, in one copy.
-  bool IsCopyable(std::uint64_t offset, std::uint64_t size) const HEARTH_EXCLUDES(mutex_);
+  // How many bytes from `offset` on a device can fetch by itself in one copy; 0: none.
+  std::uint64_t CopyableBytes(std::uint64_t offset) const HEARTH_EXCLUDES(mutex_);
+  bool IsCopyable(std::uint64_t offset, std::uint64_t size) const {
+    return CopyableBytes(offset) >= size;
+  }
   // Why the last Register() or Lock() ended early; empty: it did not.
   std::string refusal() const HEARTH_EXCLUDES(mutex_);
 
@@ -78,6 +81,8 @@ class HostFile {
   std::uint64_t Lock(std::uint64_t max_bytes) HEARTH_EXCLUDES(mutex_);
   std::uint64_t Unlock() HEARTH_EXCLUDES(mutex_);
   std::uint64_t locked_bytes() const { return locked_.load(); }
+  // RAM that the tier may still fill.
+  std::uint64_t room_bytes() const { return parts_.budget->Room(); }
 
  private:
   class WorkPermit;

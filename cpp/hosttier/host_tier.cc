@@ -69,7 +69,10 @@ HostFileHandle HostTier::Impl::Join(const HostFileIdentity& identity) {
   MutexLock lock(mutex_);
   for (Record& record : records_) {
     if (record.is_gone || record.file->file().identity() != identity) continue;
-    if (record.file->state() != HostFileState::kPoisoned) return HandleOf(record);
+    const HostFileState state = record.file->state();
+    // What could not be mapped then perhaps can now.
+    const bool is_worth_another_try = state == HostFileState::kUnmapped && record.hold.expired();
+    if (state != HostFileState::kPoisoned && !is_worth_another_try) return HandleOf(record);
     record.is_gone = true;
   }
   return {};

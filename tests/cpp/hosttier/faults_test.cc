@@ -1,0 +1,118 @@
+// Every call of the kernel fails once; and what is done fifty times leaves nothing behind.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/error.h"
+#include "fakes/tier_fixture.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::uint64_t kSize = 20 * kMib + 55;
+
+const std::string& Bytes() {
+  static const std::string bytes = PatternBytes(kSize);
+  return bytes;
+}
+
+class FaultsTest : public TierFixture {
+ protected:
+  // All that a load does. False: refused with a named error.
+  bool Load(const std::string& path) {
+    try {
+      const HostFileHandle file = tier->Hold(path);
+      file->StartReadAhead({.threads = 2});
+      file->WaitForReadAhead();
+      file->Register({});
+      file->Lock(kMib);
+      return file->state() == HostFileState::kUnmapped || HoldsBytes(*file, Bytes());
+    } catch (const Error&) {
+      return false;
+    }
+  }
+};
+
+TEST_F(FaultsTest, WhicheverCallFailsTheNextLoadWorks) {
+  const std::string path = folder.Write("a", Bytes());
+  for (std::uint64_t n = 0;; ++n) {
+    ASSERT_LT(n, 1000U);
+    system = std::make_shared<FaultySystemCalls>();
+    registrar = std::make_shared<FakeRegistrar>();
+    Remake();
+    system->fail_at = n;
+    static_cast<void>(Load(path));
+    const bool has_failed = system->has_failed();
+    system->fail_at = FaultySystemCalls::kNever;
+    EXPECT_TRUE(Load(path)) << "after call " << n << " failed";
+    const HostFileHandle file = tier->Hold(path);
+    EXPECT_TRUE(HoldsBytes(*file, Bytes())) << "after call " << n << " failed";
+    tier->Shutdown(true);
+    if (!has_failed) break;
+  }
+}
+
+TEST_F(FaultsTest, WhicheverSliceIsRefusedTheRestIsUsable) {
+  const std::string path = folder.Write("a", Bytes());
+  for (std::uint64_t n = 0; n <= 21; ++n) {
+    registrar = std::make_shared<FakeRegistrar>();
+    registrar->refuse_from = n;
+    Remake();
+    EXPECT_TRUE(Load(path));
+    EXPECT_EQ(tier->Stats().registered_bytes, std::min(n * kMib, kSize));
+    tier->Shutdown(true);
+    EXPECT_TRUE(registrar->ranges().empty());
+  }
+}
+
+class Footprint {
+ public:
+  Footprint()
+      : descriptors(CountIn("/proc/self/fd")),
+        threads(CountIn("/proc/self/task")),
+        mappings(Lines("/proc/self/maps")),
+        resident_kib(ResidentKib()) {}
+  std::ptrdiff_t descriptors;
+  std::ptrdiff_t threads;
+  std::ptrdiff_t mappings;
+  std::ptrdiff_t resident_kib;
+
+ private:
+  static std::ptrdiff_t ResidentKib() {
+    std::ifstream file("/proc/self/statm");
+    std::ptrdiff_t size = 0;
+    std::ptrdiff_t resident = 0;
+    file >> size >> resident;
+    return resident * static_cast<std::ptrdiff_t>(PageSize() / 1024);
+  }
+  static std::ptrdiff_t CountIn(const char* folder) {
+    return std::distance(std::filesystem::directory_iterator(folder), {});
+  }
+  static std::ptrdiff_t Lines(const char* path) {
+    std::ifstream file(path);
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  }
+};
+
+TEST_F(FaultsTest, FiftyCyclesLeaveBytesEqualAndNothingBehind) {
+  const std::string path = folder.Write("a", Bytes());
+  const auto cycle = [&] {
+    EXPECT_TRUE(Load(path));
+    EXPECT_EQ(tier->GiveWay(1), kSize);
+  };
+  for (int i = 0; i < 3; ++i) cycle();  // allocators and thread stacks settle
+  const Footprint before;
+  for (int i = 0; i < 50; ++i) cycle();
+  const Footprint after;
+  EXPECT_EQ(after.descriptors, before.descriptors);
+  EXPECT_EQ(after.threads, before.threads);
+  EXPECT_LE(after.mappings, before.mappings + 4);
+  EXPECT_LE(after.resident_kib, before.resident_kib + 8 * 1024);
+  EXPECT_TRUE(registrar->ranges().empty());
+  EXPECT_EQ(tier->Stats().registered_bytes, 0U);
+}
+
+}  // namespace
+}  // namespace hearth
