@@ -70,7 +70,12 @@ def describe(event: Mapping[str, Any]) -> str:
         facts.append(f"node {event['node']}")
     details = f" ({', '.join(facts)})" if facts else ""
     reason = f": {event['reason']}" if event["reason"] else ""
-    return f"{event['model']} {_WORDS[event['kind']]}{reason}{details}"
+    return one_line(f"{event['model']} {_WORDS[event['kind']]}{reason}{details}")
+
+
+def one_line(text: str) -> str:
+    """The text without what ends a line or drives a terminal: names of files may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class _NameFilter(logging.Filter):

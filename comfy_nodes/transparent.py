@@ -13,6 +13,7 @@ from hearth.errors import CacheBusyError, CheckpointCorruptError
 
 from .file_check import refuse_if_corrupt
 from .host import Host
+from .log_bridge import one_line
 from .nodes.stock import call_stock
 from .residents import ResidentModel
 from .seams import Seams
@@ -229,7 +230,8 @@ class TransparentLoaders:
     def _fell_back(self, loader: StockLoader, name: str, reason: str) -> None:
         if reason not in self._reasons_logged:
             self._reasons_logged.add(reason)
-            _LOG.warning("%s %s: ComfyUI loads it itself (%s)", loader.class_name, name, reason)
+            text = f"{loader.class_name} {name}: ComfyUI loads it itself ({reason})"
+            _LOG.warning("%s", one_line(text))
         try:
             asker = self._host.asker()
             self._host.runtime.cache.note(

@@ -61,6 +61,13 @@ def test_a_line_is_written_once(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.records) == 1
 
 
+def test_a_name_cannot_forge_a_line_or_drive_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = RuntimeOf()
+    runtime.load("größe\nhearth: all is well\x1b[2J")
+    [line] = lines(runtime, Settings(), caplog)
+    assert "größe\\nhearth: all is well\\x1b[2J opened" in line
+
+
 def test_without_trace_loads_nothing_is_written(caplog: pytest.LogCaptureFixture) -> None:
     runtime = RuntimeOf()
     runtime.load("a")
