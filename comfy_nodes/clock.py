@@ -9,6 +9,7 @@ from typing import Any
 
 from .config_file import ConfigFile, when_changed
 from .log_bridge import LogBridge
+from .prefetch import Prefetch
 from .residents import ResidentModels
 
 _LOG = logging.getLogger("hearth")
@@ -17,13 +18,20 @@ _SHORTEST_WAIT_SECONDS = 0.05
 
 
 class Clock:
-    """Wakes for idle times, changed config files, lingering models that died, and log lines."""
+    """Wakes for idle times, changed config files, lingering models that died and log lines, and
+    reads ahead for the queue."""
 
     def __init__(
-        self, runtime: Any, models: ResidentModels, config: ConfigFile, log: LogBridge
+        self,
+        runtime: Any,
+        models: ResidentModels,
+        config: ConfigFile,
+        log: LogBridge,
+        prefetch: Prefetch,
     ) -> None:
         self._runtime = runtime
         self._log = log
+        self._prefetch = prefetch
         self._models = models
         self._config = config
         self._stop = threading.Event()
@@ -42,6 +50,7 @@ class Clock:
     def tick(self) -> None:
         """Posts what is due; each job once until it has run, however long a prompt takes."""
         self._log.drain()
+        self._prefetch.look()
         when_changed(self._config, self._post)
         if self._models.has_changes:
             self._post("lingering", lambda: self._models.report_changes(self._runtime.cache))

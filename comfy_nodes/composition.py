@@ -15,6 +15,7 @@ from typing import Any
 import hearth
 
 from .adapter import ComfyAdapter
+from .ahead import files_of_config, register_files
 from .arrivals import Arrivals
 from .between_prompts import BetweenPrompts
 from .clock import Clock
@@ -28,6 +29,7 @@ from .node_service import LiveService
 from .nodes.service import NodeService
 from .nodes.v3 import find_api
 from .oom import OutOfMemory
+from .prefetch import Prefetch
 from .prewarm import Prewarm
 from .prewarm_run import PrewarmRunner
 from .prompt_scope import AskerProbe, PromptScope
@@ -53,7 +55,7 @@ def compose(repository: Path) -> NodeService:
     config = ConfigFile(host.runtime, host.settings, find_sources(repository))
     config.load()
     node_cache.install(importlib.import_module("execution"), seams)
-    host.supply.choose(host.settings.host_tier)
+    config.follow(host.supply.follow)
     seams.note("weights", host.supply.path)
     log = LogBridge(host.runtime, host.settings)
     config.follow(log.follow)
@@ -61,6 +63,7 @@ def compose(repository: Path) -> NodeService:
     OutOfMemory(host, server).install(importlib.import_module("execution"), seams)
     between = _watch_worker(host, node_cache, seams)
     between.at_each_gap(log.drain)
+    between.at_each_gap(host.runtime.host_tier.tidy)
     prewarm = _make_prewarm(host, node_cache, seams, [*config.folders, repository / "examples"])
     if between.install(server.prompt_queue, seams):
         between.when_idle(prewarm)
@@ -72,7 +75,9 @@ def compose(repository: Path) -> NodeService:
     loaders = TransparentLoaders(host)
     loaders.install(_node_classes(), seams)
     seams.record("node_api_v3", find_api() is not None)
-    clock = Clock(host.runtime, host.models, config, log)
+    _register_ahead(host, [*config.folders, repository / "examples"])
+    prefetch = Prefetch(host.runtime, host.settings, server.prompt_queue)
+    clock = Clock(host.runtime, host.models, config, log, prefetch)
     clock.start()
     atexit.register(_shut_down, host, clock, log)
     config.follow(prewarm.follow)
@@ -108,6 +113,17 @@ def _make_prewarm(
     validate = getattr(importlib.import_module("execution"), "validate_inputs", None)
     seams.record("prewarm", callable(validate) and seams.found["node_cache"])
     return Prewarm(host, PrewarmRunner(validate, server, node_cache), _node_classes(), folders)
+
+
+def _register_ahead(host: Host, folders: list[Path]) -> None:
+    """What was read since ComfyUI's start is registered while the rest of ComfyUI starts."""
+    if not host.supply.uses_pins:
+        return
+    tier, paths = host.runtime.host_tier, files_of_config(host.runtime.config, folders)
+    work = threading.Thread(
+        target=register_files, args=(tier, paths), name="hearth registering", daemon=True
+    )
+    work.start()
 
 
 def _node_classes() -> dict[str, Any]:

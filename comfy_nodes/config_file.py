@@ -54,6 +54,13 @@ def _user_directory() -> Path | None:
         return None
 
 
+def places_around(sources: list[Source]) -> list[Path]:
+    """The folders of the configs, then ComfyUI's user directory."""
+    beside = [source.path.parent for source in sources]
+    user = _user_directory()
+    return beside if user is None else [*beside, user.parent]
+
+
 class ConfigFile:
     """Reads the config that counts into the runtime, again whenever it changed."""
 
@@ -68,9 +75,7 @@ class ConfigFile:
     @property
     def folders(self) -> list[Path]:
         """Where a file that a config names is looked for: beside the configs, then around them."""
-        beside = [source.path.parent for source in self._sources]
-        user = _user_directory()
-        return beside if user is None else [*beside, user.parent]
+        return places_around(self._sources)
 
     def follow(self, take_up: Callable[[dict[str, Any]], None]) -> None:
         """Has `take_up` called with the values in force, now and after every change."""
@@ -93,7 +98,7 @@ class ConfigFile:
         self.unreadable = []
         for source in self._sources:
             try:
-                text = _read_text(source.path)
+                text = read_text(source.path)
             except FileNotFoundError:
                 if source.required:
                     self._complain(source, "the file does not exist; the next place counts")
@@ -139,7 +144,7 @@ class ConfigFile:
         return tuple(_stamp(source.path) for source in self._sources)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The file's text; throws OSError, and ValueError with what is wrong with it."""
     # Not to wait for a pipe that nobody writes to: ComfyUI would never start.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hearth.device import probe
@@ -55,14 +55,27 @@ class HostSupply:
         self._adapter = adapter
         self._tier = tier
         self._pins: PinSupply | None = None
+        self._enabled: bool | None = None
         self.why_stock = "not looked for yet"
 
-    def choose(self, enabled: bool) -> None:
+    def follow(self, config: Mapping[str, Any]) -> None:
+        """Chooses anew when the config says otherwise than before; what is fed stays fed."""
+        enabled = bool(config["host_tier"]["enabled"])
+        if enabled != self._enabled:
+            self._enabled = enabled
+            self._choose(enabled)
+
+    def _choose(self, enabled: bool) -> None:
         """Finds out whether pins can be given here: ComfyUI's names and one byte-exact transfer."""
         self._pins = None
         self.why_stock = self._why_stock(enabled)
         if not self.why_stock:
             self._pins = PinSupply(self._adapter.packing_alignment())
+
+    @property
+    def uses_pins(self) -> bool:
+        """Whether transfers read from the host tier."""
+        return self._pins is not None
 
     @property
     def path(self) -> str:

@@ -64,6 +64,7 @@ class Reports:
             "lingering": [each for each in residents if each["lingering"]],
             "stats": self._runtime.cache.stats(),
             "host_memory": self._runtime.host_memory(),
+            "host_tier": _host_tier(self._runtime.host_tier.stats()),
         }
 
     def events(self, after: int) -> Json:
@@ -71,6 +72,15 @@ class Reports:
         events = self._runtime.cache.events(after)
         last = events[-1]["sequence"] if events else after
         return {"events": events, "last": last}
+
+
+def _host_tier(stats: Mapping[str, Any]) -> Json:
+    """Files whose bytes are in host memory, least recently used first, without their place."""
+    files = [
+        {name: value for name, value in file.items() if name != "identity"}
+        for file in stats["files"]
+    ]
+    return {**stats, "files": files}
 
 
 def _counters(stats: Mapping[str, Any]) -> Json:

@@ -13,7 +13,7 @@ class Settings:
 
     keep_model_in_memory: bool = True
     transparent: bool = True
-    host_tier: bool = True
+    prefetch_depth: int = 2
     trace_loads: bool = True
     unload_on_exit: bool = False
     oom_fallback: str = "off"
@@ -24,7 +24,7 @@ class Settings:
         """Takes over the values of a valid config."""
         self.keep_model_in_memory = bool(config["keep_model_in_memory"])
         self.transparent = bool(config["transparent"])
-        self.host_tier = bool(config["host_tier"]["enabled"])
+        self.prefetch_depth = int(config["prefetch"]["queue_depth"])
         self.trace_loads = bool(config["log"]["trace_loads"])
         self.unload_on_exit = bool(config["unload_on_exit"])
         self.oom_fallback = str(config["oom_fallback"])

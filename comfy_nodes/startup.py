@@ -25,7 +25,7 @@ def start(repository: Path) -> NodeService:
         _LOG.info("off (HEARTH_DISABLE=1), the loaders are ComfyUI's own")
         return StockService("HEARTH_DISABLE is 1")
     try:
-        _make_importable(repository)
+        make_importable(repository)
         importlib.import_module("hearth")
     except ImportError as error:
         _LOG.warning("off, the loaders are ComfyUI's own: %s", error)
@@ -40,7 +40,7 @@ def start(repository: Path) -> NodeService:
     return service
 
 
-def _make_importable(repository: Path) -> None:
+def make_importable(repository: Path) -> None:
     """Prefers the package beside us over an installed one, unless only that one is built."""
     bindings = repository / "bindings"
     built_here = any((bindings / "hearth").glob("_core*.so"))

@@ -52,8 +52,8 @@ the defaults. The log and `/hearth/health` then name **every** fault at once, ea
 
 The reader is strict, because a limit that is passed over in silence is worse than one that is
 refused: no unknown keys, no key twice, no comments, no comma before a closing bracket, no NaN, no
-byte-order mark; `true` is not a number, `"3"` is not 3, -1.9 is not -1. A file that cannot be
-read, is no text in UTF-8, no regular file or larger than 1 MiB has one fault: that. If `HEARTH_CONFIG`
+byte-order mark; `true` is not a number, `"3"` is not 3, -1.9 is not -1. A file that cannot be read,
+is no text in UTF-8, no regular file or larger than 1 MiB has one fault: that. If `HEARTH_CONFIG`
 names a file that does not exist, that is a fault too, and the next place counts.
 
 ## Keys

@@ -87,6 +87,11 @@ def test_items_are_loaded_in_the_order_in_which_they_are_named(prewarmed: AtRead
     assert items(prewarmed.live) == dict.fromkeys([*ALL_KINDS, "round_robin_2_b"], ("done", ""))
 
 
+def test_files_are_read_while_comfyui_still_imports(prewarmed: AtReady) -> None:
+    log = prewarmed.live.server.log_text()
+    assert log.index("hearth: reading 5 files ahead") < log.index("pytorch version")
+
+
 def test_a_dummy_inference_leaves_no_file_and_no_history(prewarmed: AtReady) -> None:
     assert prewarmed.saved == []
     assert prewarmed.history == {}
