@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -37,8 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             subparsers.add_parser(name, help=command.HELP, description=command.HELP)
         )
     chosen = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for terminals without our letters
     try:
-        return commands[chosen.command].run(chosen)
+        code = commands[chosen.command].run(chosen)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("hearth: interrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # that is `| head`, and nothing to tell
+            print(f"hearth: {error.strerror or error}", file=sys.stderr)
+        # What could not be written is not to be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1

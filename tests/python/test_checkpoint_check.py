@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -244,12 +245,43 @@ class TestCommand:
         assert "\x1b[2J" not in shown
 
     def test_it_runs_as_a_module_of_its_own(self, models: Path) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "hearth", "check", "--json", str(models / "good.safetensors")],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_module("check", "--json", str(models / "good.safetensors"))
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["status"] == "good"
+
+    def test_a_terminal_without_our_letters_gets_the_report_all_the_same(
+        self, models: Path
+    ) -> None:
+        pytest.importorskip("rich", reason="needs the package rich")
+        done = run_module("check", str(models / "good.safetensors"), PYTHONIOENCODING="ascii")
+        assert done.returncode == 0, done.stderr
+        assert "1 good, 0 bad." in done.stdout
+
+    def test_a_report_that_cannot_be_written_is_told_in_one_line(self, models: Path) -> None:
+        with open("/dev/full", "w") as full:
+            done = run_module("check", "--json", str(models / "good.safetensors"), stdout=full)
+        assert done.returncode == 1
+        assert done.stderr == "hearth: No space left on device\n"
+
+    def test_a_reader_that_stops_early_is_no_error_to_tell(self, models: Path) -> None:
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        with open(write_end, "w") as pipe:
+            done = run_module("check", "--json", str(models / "good.safetensors"), stdout=pipe)
+        assert done.returncode == 1
+        assert done.stderr == ""
+
+
+def run_module(
+    *arguments: str, stdout: IO[str] | int = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """`python -m hearth` in a process of its own."""
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        [sys.executable, "-m", "hearth", *arguments],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
