@@ -64,6 +64,8 @@ class _Twins:
                 setattr(twin, module, patcher.model)
         if hasattr(twin, "device"):
             twin.device = patcher.load_device
+        if hasattr(twin, "vae_dtype"):  # a VAE read again chose a type for the CPU
+            twin.vae_dtype = next(iter(patcher.model.parameters())).dtype
         return twin
 
     def _patcher(self, original: Any) -> Any:

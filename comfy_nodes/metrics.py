@@ -12,6 +12,7 @@ _COUNTERS = {
     "loads": "Models loaded.",
     "load_failures": "Loads that ended with an error.",
     "evictions": "Models dropped by the policy or a limit.",
+    "demotions": "Models that gave their device memory back and stayed.",
     "erasures": "Models dropped on request.",
     "reloads": "Models replaced because their file had changed.",
     "reclaims": "Lingering models taken back without a read.",

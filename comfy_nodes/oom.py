@@ -71,11 +71,11 @@ class OutOfMemory:
                 node = None if kind is None else _node_of(args)
                 if node is None or not self._may_run_again(node):
                     raise
-                evicted = self._make_room(kind or "", node)
-                if not evicted and not self._may_use_cpu(node):
+                gave_way = self._make_room(kind or "", node)
+                if not gave_way and not self._may_use_cpu(node):
                     raise
             # Outside of the handler: the error holds what the node had allocated.
-            if not evicted:
+            if not gave_way:
                 return await self._on_cpu(original, node, args, kwargs)
             return await self._again(original, node, args, kwargs)
 
@@ -117,30 +117,32 @@ class OutOfMemory:
         return self._host.settings.oom_fallback == "cpu" and has_models(node.inputs)
 
     def _make_room(self, kind: str, node: _Node) -> int:
-        """Evicts whoever may go and has some of that memory; returns how many went. Never throws:
-        the error that brought us here is the one to be told."""
+        """Has every model that may go give that memory back: its VRAM, or all of it. Returns how
+        many did. Never throws: the error that brought us here is the one to be told."""
         try:
-            return self._evict(kind, node)
+            return self._trim(kind, node)
         except Exception:
             _LOG.exception("no room could be made for %s", node.label)
             return 0
 
-    def _evict(self, kind: str, node: _Node) -> int:
+    def _trim(self, kind: str, node: _Node) -> int:
         host, ram = self._host, kind == "RAM"
         with host.gate.enter() as is_open:
             if not is_open:
                 return 0
             host.models.update_bytes(host.runtime.cache)
-            before = host.runtime.cache.stats()["evictions"]
+            before = _gone_or_demoted(host.runtime.cache)
             need = (_ALL_BYTES, 0) if ram else (0, _ALL_BYTES)
             host.runtime.cache.trim(*need, f"{kind} did not suffice for {node.label}")
-            evicted = int(host.runtime.cache.stats()["evictions"] - before)
-            if evicted and ram:
+            gave_way = _gone_or_demoted(host.runtime.cache) - before
+            if gave_way and ram:
                 host.runtime.cache.free_lingering()
-        if evicted:
-            self._tell(node, f"{kind} did not suffice for {node.label}: {_models(evicted)} evicted")
+        if gave_way:
+            self._tell(
+                node, f"{kind} did not suffice for {node.label}: {_models(gave_way)} gave way"
+            )
             self._give_back()
-        return evicted
+        return gave_way
 
     def _give_back(self) -> None:
         self._host.adapter.collect()
@@ -148,8 +150,8 @@ class OutOfMemory:
 
     def _given_up(self, kind: str, node: _Node, error: Exception) -> Exception:
         advice = 'Use a smaller size or batch, or set "oom_fallback" to "cpu".'
-        message = f"{kind} did not suffice for {node.label}, not even after hearth had evicted "
-        message += f"every model that may go. {advice} ({error})"
+        message = f"{kind} did not suffice for {node.label}, not even after "
+        message += f"every model that may go had given way. {advice} ({error})"
         self._tell(node, f"{kind} did not suffice for {node.label} a second time")
         adapter = self._host.adapter
         of_device = adapter.is_device_oom(error)
@@ -177,6 +179,11 @@ def _node_of(args: tuple[Any, ...]) -> _Node | None:
     if len(args) < len(_PARAMETERS) or not isinstance(args[3], dict):
         return None
     return _Node(str(args[0]), str(args[1]), args[2], args[3])
+
+
+def _gone_or_demoted(cache: Any) -> int:
+    stats = cache.stats()
+    return int(stats["evictions"] + stats["demotions"])
 
 
 def _models(count: int) -> str:

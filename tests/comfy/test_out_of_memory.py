@@ -64,7 +64,7 @@ def test_an_idle_model_goes_and_the_node_runs_once_more(
     assert tries() == 2
     assert hearth.hearth.resident() == {A}
     (reason,) = reasons(hearth, before)
-    assert "1 model evicted" in reason
+    assert "1 model gave way" in reason
     assert ("sampler" if work == "sampling" else "decode") in reason
 
 

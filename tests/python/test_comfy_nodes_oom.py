@@ -94,7 +94,7 @@ def test_room_is_made_and_the_node_runs_once_more() -> None:
     runtime: Any = run.host.runtime
     event = runtime.last("out_of_memory")
     assert (event["node"], event["prompt"]) == ("7", "prompt")
-    assert "GPU memory did not suffice for node 7 (Sampler): 1 model evicted" in event["reason"]
+    assert "GPU memory did not suffice for node 7 (Sampler): 1 model gave way" in event["reason"]
     assert run.server.shown == [(event["reason"], "7", "browser")]
 
 

@@ -20,6 +20,10 @@ constexpr char kUnpinned[] = "goes when it is unpinned";
 constexpr char kLingers[] = "lingers";
 constexpr char kNewTime[] = "its time begins when its use ends";
 
+constexpr char kGivesVram[] = "gives its VRAM back and stays";
+constexpr char kGivesLater[] = "the same when its use ends";
+constexpr char kGivesUnpinned[] = "the same when it is unpinned";
+
 constexpr double kIdleSeconds = 60;
 
 class Scene : public CacheTest {
@@ -62,6 +66,7 @@ void AskForAnother(Scene& s) {
   (void)s.cache().Acquire(Request(Key("n"), Loader()));
 }
 void TrimAll(Scene& s) { s.cache().Trim(1 << 30, 1 << 30, "asked for"); }
+void TrimVram(Scene& s) { s.cache().Trim(0, 1 << 30, "asked for"); }
 void EvictByName(Scene& s) { s.cache().EraseByName("m", "asked for"); }
 void ChangeFile(Scene& s) {
   (void)s.cache().Acquire(Request(Key("m", "2"), Loader()));
@@ -83,14 +88,15 @@ void PrintTo(const Row& row, std::ostream* out) { *out << row.what; }
 const Row kRows[] = {
     {"`max_cached_models` lowered", kGoes, kAfterUse, kUnpinned, kLingers, LowerCount},
     {"`budget.ram_gib` lowered", kGoes, kAfterUse, kUnpinned, kLingers, LowerRam},
-    {"`budget.vram_gib` lowered", kGoes, kAfterUse, kUnpinned, kLingers, LowerVram},
+    {"`budget.vram_gib` lowered", kGivesVram, kGivesLater, kGivesUnpinned, kGivesVram, LowerVram},
+    {"GPU memory did not suffice for a node", kGivesVram, kStays, kStays, kGivesVram, TrimVram},
     {"a limit lowered, policy `noeviction`", kStays, kStays, kStays, kStays, LowerCountWithoutEviction},
     {"a limit lowered, policy `idle`, not idle so long", kStays, kStays, kStays, kStays, LowerCountWhereOnlyIdleGo},
     {"another model needs its place", kGoes, kStays, kStays, kLingers, AskForAnother},
     {"free RAM below `budget.keep_free_ram_gib`", kGoes, kAfterUse, kUnpinned, kLingers, TakeRam},
     {"`unload.idle_seconds` over", kGoes, kNewTime, kUnpinned, kLingers, LetIdle},
     {"`keep_model_in_memory` turned off", kGoes, kAtOnce, kGoes, kLingers, TurnOff},
-    {"`/free`, `POST /hearth/evict` of all, out of memory", kGoes, kStays, kStays, kLingers, TrimAll},
+    {"`/free`, `POST /hearth/evict` of all, RAM did not suffice for a node", kGoes, kStays, kStays, kLingers, TrimAll},
     {"`POST /hearth/evict` by name", kGoes, kAtOnce, kGoes, kLingers, EvictByName},
     {"its file has changed and was loaded anew", kGoes, kAtOnce, kGoes, kLingers, ChangeFile},
     {"ComfyUI ends, `unload_on_exit`", kGoes, kAtOnce, kGoes, kLingers, End},
@@ -101,13 +107,19 @@ class UnloadTable : public ::testing::TestWithParam<Row> {
  protected:
   UnloadTable() { scene_.Begin(); }
 
-  // The one model that is looked at: 10 bytes of RAM and 10 of VRAM.
+  // The one model that is looked at: 10 bytes of RAM and 10 of VRAM, with a host tier below it.
   void Load(bool lingers = false) {
-    loader_ = Loader({.bytes = {0, 10, 0, 10}, .lingers = lingers, .lets_go = false});
+    loader_ = Loader(
+        {.bytes = {0, 10, 0, 10}, .has_host_tier = true, .lingers = lingers, .lets_go = false});
     (void)scene_.cache().Acquire(Request(Key("m"), loader_));
   }
   bool Released() const { return loader_->log().releases > 0; }
   bool Gone() const { return !scene_.IsResident() && Released(); }
+  bool Demoted() const { return scene_.IsResident() && loader_->log().demotions > 0; }
+  const char* Outcome(const char* gone, const char* demoted) const {
+    if (Gone()) return gone;
+    return Demoted() ? demoted : kStays;
+  }
 
   Scene scene_;
   LoaderPtr loader_;
@@ -117,7 +129,7 @@ TEST_P(UnloadTable, Idle) {
   Load();
   GetParam().happens(scene_);
   scene_.Gap();
-  EXPECT_STREQ(Gone() ? kGoes : kStays, GetParam().idle);
+  EXPECT_STREQ(Outcome(kGoes, kGivesVram), GetParam().idle);
 }
 
 TEST_P(UnloadTable, InUse) {
@@ -125,11 +137,11 @@ TEST_P(UnloadTable, InUse) {
   std::optional<ModelHandle> use = scene_.cache().Lookup(Key("m"));
   GetParam().happens(scene_);
   scene_.Gap();
-  EXPECT_FALSE(Released()) << "nothing is taken from under a prompt that runs";
+  EXPECT_FALSE(Released() || Demoted()) << "nothing is taken from under a prompt that runs";
   const bool left = !scene_.IsResident();
   use.reset();
   scene_.Gap();
-  const char* found = Gone() ? (left ? kAtOnce : kAfterUse) : kStays;
+  const char* found = Outcome(left ? kAtOnce : kAfterUse, kGivesLater);
   if (found == kStays && scene_.cache().SecondsToNextExpiry()) {
     scene_.clock().Advance(*scene_.cache().SecondsToNextExpiry());
     scene_.Gap();
@@ -144,9 +156,10 @@ TEST_P(UnloadTable, Pinned) {
   GetParam().happens(scene_);
   scene_.Gap();
   const bool went = Gone();
+  EXPECT_FALSE(Demoted()) << "a pin holds in VRAM too";
   scene_.cache().Unpin(Key("m"));
   scene_.Gap();
-  EXPECT_STREQ(went ? kGoes : (Gone() ? kUnpinned : kStays), GetParam().pinned);
+  EXPECT_STREQ(went ? kGoes : Outcome(kUnpinned, kGivesUnpinned), GetParam().pinned);
 }
 
 TEST_P(UnloadTable, HeldByAWorkflow) {
@@ -154,7 +167,7 @@ TEST_P(UnloadTable, HeldByAWorkflow) {
   GetParam().happens(scene_);
   scene_.Gap();
   const bool lingers = scene_.cache().Stats().lingering == 1 && Released();
-  EXPECT_STREQ(lingers ? kLingers : kStays, GetParam().held);
+  EXPECT_STREQ(lingers ? kLingers : Outcome(kGoes, kGivesVram), GetParam().held);
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, UnloadTable, ::testing::ValuesIn(kRows));
