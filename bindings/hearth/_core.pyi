@@ -341,6 +341,10 @@ class HostFile:
         ...
     def close(self) -> None:
         ...
+    def copyable_bytes(self, offset: typing.SupportsInt) -> int:
+        """
+        How many bytes from there on a device copies in one go.
+        """
     def is_copyable(self, offset: typing.SupportsInt, nbytes: typing.SupportsInt) -> bool:
         """
         Whether a device copies this range in one go.

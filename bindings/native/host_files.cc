@@ -117,6 +117,15 @@ void BindFileWork(FileClass& file) {
           },
           "offset"_a, "nbytes"_a, Released(), "Whether a device copies this range in one go.")
       .def(
+          "copyable_bytes",
+          [](const PythonHostFile& self, std::uint64_t offset) {
+            return self.get()->CopyableBytes(offset);
+          },
+          "offset"_a, Released(), "How many bytes from there on a device copies in one go.");
+}
+
+void BindFileLocks(FileClass& file) {
+  file.def(
           "lock",
           [](const PythonHostFile& self, std::optional<std::uint64_t> max_bytes) {
             return self.get()->Lock(max_bytes.value_or(kAll));
@@ -135,6 +144,7 @@ void BindFile(py::module_& module) {
   FileClass file(module, "HostFile", "Keeps one file's bytes mapped; a context manager.");
   BindFileFacts(file);
   BindFileWork(file);
+  BindFileLocks(file);
   file.def("view", &View, "offset"_a = 0, "nbytes"_a = py::none(),
            "These bytes without copying them; the view keeps them mapped.")
       .def("close", &PythonHostFile::Close)

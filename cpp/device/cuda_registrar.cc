@@ -104,8 +104,8 @@ bool CudaRegistrar::TryCopyOverTwoRanges() const {
   const Registered first(api, pages.address());
   const Registered second(api, pages.address() + kPiece);
   const DeviceArena arena(device_, kPiece);
-  CopyStream stream(device_);
   std::vector<std::byte> back(kPiece);
+  CopyStream stream(device_);  // the last: what it copies to must outlive it
   const std::byte* const from = pages.address() + kPiece / 2;
   stream.CopyToDevice(arena.address(), from, kPiece);
   stream.CopyToHost(back.data(), arena.address(), kPiece);

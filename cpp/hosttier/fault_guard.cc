@@ -47,8 +47,9 @@ bool MapZeros(Slot& slot, std::uintptr_t address) {
   const std::uintptr_t from = address / page * page;
   const std::uintptr_t end = slot.end.load(std::memory_order_relaxed);
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-  void* const zeros = ::mmap(reinterpret_cast<void*>(from), end - from, PROT_READ, kFlags, -1, 0);
-  return zeros != MAP_FAILED;
+  // The kernel's own call: a wrapper around mmap() need not be safe in a handler.
+  const long zeros = ::syscall(SYS_mmap, from, end - from, PROT_READ, kFlags, -1, 0);
+  return zeros == static_cast<long>(from);
 }
 
 void RestoreDefault(int signal) {
