@@ -85,11 +85,11 @@ def find_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
 
     A folder that may not be searched is among them, so that nobody takes it for checked.
     """
-    for path in map(Path, paths):
-        if path.is_dir():
-            yield from _checkpoints_below(path)
+    for path in paths:
+        if os.path.isdir(path):  # unlike Path, takes "" for no folder: a variable that was not set
+            yield from _checkpoints_below(Path(path))
         else:
-            yield path
+            yield Path(path)
 
 
 def check_file(

@@ -215,6 +215,14 @@ class TestCommand:
                 os._exit(0 if ("bad", closed) in found and len(found) == 2 else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
+    def test_an_empty_argument_is_not_the_folder_one_is_in(
+        self, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (models / "cut.sft").unlink()
+        (models / "sub" / "pointer.safetensors").unlink()
+        monkeypatch.chdir(models)
+        assert run_check(capsys, "")[0] == 1
+
     def test_links_in_a_circle_are_walked_once(self, models: Path) -> None:
         (models / "sub" / "up").symlink_to(models)
         assert len(list(find_files([models]))) == 4
