@@ -89,7 +89,7 @@ std::unique_ptr<Uploader> MakeUploader(const std::shared_ptr<CudaHost>& devices,
 
 py::dict Upload(Uploader& self, const PythonHostFile& file, const DeviceArena& arena,
                 const std::optional<Ranges>& ranges, UploadControl* control) {
-  const HostFileHandle handle = file.get().Duplicate();
+  const HostFileHandle handle = file.get();
   std::vector<UploadRange> wanted;
   if (ranges) {
     for (const auto& [from, to, size] : *ranges) wanted.push_back({from, to, size});

@@ -32,24 +32,24 @@ py::dict ProgressDict(const PythonHostFile& self) {
 
 ByteView View(const PythonHostFile& self, std::uint64_t offset,
               std::optional<std::uint64_t> nbytes) {
-  const HostFileHandle& handle = self.get();
+  HostFileHandle handle = self.get();
   handle->RequireSound();
   const MappedFile& file = handle->file();
   if (file.address() == nullptr) throw Error(file.name() + ": the file could not be mapped.");
   const auto place =
       PlaceOf(reinterpret_cast<std::uintptr_t>(file.address()), file.size(), offset, nbytes);
-  return {std::make_shared<const HostFileHandle>(handle.Duplicate()), place};
+  return {std::make_shared<const HostFileHandle>(std::move(handle)), place};
 }
 
 void ReadAheadOf(const PythonHostFile& self, unsigned threads, std::uint64_t max_bytes, bool wait) {
-  const HostFileHandle handle = self.get().Duplicate();
+  const HostFileHandle handle = self.get();
   handle->StartReadAhead({threads, max_bytes});
   if (wait) handle->WaitForReadAhead();
 }
 
 std::uint64_t Register(const PythonHostFile& self, std::optional<std::uint64_t> max_bytes,
                        std::optional<double> max_seconds) {
-  const HostFileHandle handle = self.get().Duplicate();
+  const HostFileHandle handle = self.get();
   RegisterRequest request;
   request.max_bytes = max_bytes.value_or(request.max_bytes);
   request.max_seconds = max_seconds.value_or(request.max_seconds);

@@ -3,27 +3,44 @@
 
 #include <pybind11/pybind11.h>
 
+#include <memory>
 #include <utility>
 
+#include "base/mutex.h"
 #include "hosttier/host_tier.h"
 
 namespace hearth {
 
-// A handle as Python holds it: close() may be called twice.
+// A handle as Python holds it: close() may be called twice, and by one thread while another waits
+// in a call without the GIL. Thread-safe.
 class PythonHostFile {
  public:
-  explicit PythonHostFile(HostFileHandle handle) : handle_(std::move(handle)) {}
+  explicit PythonHostFile(HostFileHandle handle) : state_(std::make_unique<State>()) {
+    MutexLock lock(state_->mutex);
+    state_->handle = std::move(handle);
+  }
 
-  void Close() { handle_ = HostFileHandle(); }
-  bool closed() const { return !handle_; }
-  // Throws ValueError when closed.
-  const HostFileHandle& get() const {
-    if (!handle_) throw pybind11::value_error("this host file is closed");
-    return handle_;
+  void Close() {
+    MutexLock lock(state_->mutex);
+    state_->handle = HostFileHandle();
+  }
+  bool closed() const {
+    MutexLock lock(state_->mutex);
+    return !state_->handle;
+  }
+  // A handle of the caller's own. Throws ValueError when closed.
+  HostFileHandle get() const {
+    MutexLock lock(state_->mutex);
+    if (!state_->handle) throw pybind11::value_error("this host file is closed");
+    return state_->handle.Duplicate();
   }
 
  private:
-  HostFileHandle handle_;
+  struct State {
+    Mutex mutex;
+    HostFileHandle handle HEARTH_GUARDED_BY(mutex);
+  };
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace hearth
