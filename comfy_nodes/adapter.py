@@ -136,6 +136,12 @@ class ComfyAdapter:
         if getattr(device, "type", "") == "cuda":
             self._torch.cuda.synchronize(device)
 
+    def as_float(self, module: Any) -> Any:
+        """Has a VAE that was read again compute in float32 on the CPU; returns that type. With
+        dynamic VRAM its weights come as the file has them, others as the GPU would."""
+        module.float()
+        return self._torch.float32
+
     def collect(self) -> None:
         """Frees reference cycles, which models are full of."""
         gc.collect()

@@ -64,8 +64,9 @@ class _Twins:
                 setattr(twin, module, patcher.model)
         if hasattr(twin, "device"):
             twin.device = patcher.load_device
-        if hasattr(twin, "vae_dtype"):  # a VAE read again chose a type for the CPU
-            twin.vae_dtype = next(iter(patcher.model.parameters())).dtype
+        read_again = patcher.model is not getattr(value, name).model
+        if read_again and hasattr(twin, "vae_dtype"):
+            twin.vae_dtype = self._adapter.as_float(patcher.model)
         return twin
 
     def _patcher(self, original: Any) -> Any:
