@@ -54,9 +54,16 @@ class Clock:
         when_changed(self._config, self._post)
         if self._models.has_changes:
             self._post("lingering", lambda: self._models.report_changes(self._runtime.cache))
+        if self._models.without_file():
+            self._post("deleted files", self._drop_without_file)
         expiry = self._runtime.cache.seconds_to_next_expiry()
         if expiry is not None and expiry <= 0:
             self._post("enforce", self._runtime.cache.enforce)
+
+    def _drop_without_file(self) -> None:
+        # Kept mapped, a deleted file would also keep its place on the disk.
+        for resident in self._models.without_file():
+            self._runtime.cache.erase(resident.key, "its file was deleted")
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds_to_wait()):

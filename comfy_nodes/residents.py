@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,15 @@ class ResidentModels:
             if not resident.released:
                 cache.update_bytes(resident.key, resident.bytes())
 
+    def without_file(self) -> list[ResidentModel]:
+        """Residents of which a file is gone: nobody can ask for them any more."""
+        found: dict[int, ResidentModel] = {}
+        for reference in list(self._by_module.values()):
+            resident = reference()
+            if resident is not None and not resident.released and resident.lost_a_file():
+                found[id(resident)] = resident
+        return list(found.values())
+
     def note_change(self, resident: weakref.ref[ResidentModel]) -> None:
         """Called when a module of a lingering resident dies."""
         self._changed.append(resident)
@@ -95,6 +105,7 @@ class ResidentModel:
         self.key = key
         self.released = False
         self.feed: Feed | None = None
+        self.paths: tuple[str, ...] = ()  # of its files; never shown
         self._parts: list[Part | None] = [make_part(output) for output in outputs]
         self._file_bytes = file_bytes
         self._models = models
@@ -112,6 +123,13 @@ class ResidentModel:
             self.feed.close(self.modules())
             self.feed = None
         return tuple(None if part is None else part.base for part in self._parts)
+
+    def lost_a_file(self) -> bool:
+        """Whether one of its files was deleted. Asks the file system."""
+        # A share that is away for a moment takes the folder along; then nothing was deleted.
+        return any(
+            not os.path.exists(path) and os.path.isdir(os.path.dirname(path)) for path in self.paths
+        )
 
     def modules(self) -> list[Any]:
         """The modules that are alive."""

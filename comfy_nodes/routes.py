@@ -70,12 +70,14 @@ class Routes:
         table.post("/hearth/config")(self._changing(self.config))
 
     def evict(self, body: Any) -> Callable[[], dict[str, Any]]:
-        """{"name": …} drops that model, {"all": true} every one idle and not pinned; "free" also
-        takes them out of ComfyUI's node cache. Returns the job."""
+        """{"name": …} drops that model, a pinned one too; {"all": true} every one idle and not
+        pinned; "free" also takes them out of ComfyUI's node cache. Returns the job."""
         name, everything = body.get("name"), body.get("all", False)
         if not isinstance(name, str) and everything is not True:
             raise BadRequestError(400, 'say {"name": "<model>"} or {"all": true}')
         cache = self._host.runtime.cache
+        if isinstance(name, str) and all(each["name"] != name for each in cache.residents()):
+            raise BadRequestError(404, f"{name} is not resident; /hearth/models lists what is")
 
         def job() -> dict[str, Any]:
             before = cache.stats()["resident"]
@@ -164,7 +166,7 @@ class Routes:
     def _events(self, request: Any) -> dict[str, Any]:
         after = request.query.get("after", "0")
         if not after.isascii() or not after.isdigit() or len(after) > 18:
-            raise BadRequestError(400, "after is the number of an event")
+            raise BadRequestError(400, "after must be the number of an event")
         return self._reports.events(int(after))
 
     def _reading(self, answer: Callable[[Any], dict[str, Any]]) -> Handler:

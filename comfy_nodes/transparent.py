@@ -185,6 +185,7 @@ class TransparentLoaders:
                 raise
             resident = ResidentModel(request.key, outputs, request.file_bytes, host.models)
             resident.feed = feed
+            resident.paths = tuple(file.path for file in request.files)
             host.models.add(resident)
             return resident, resident.bytes()
 

@@ -25,6 +25,7 @@ from benchmarks.harness.comfy_server import (
 )
 from benchmarks.harness.workflows import sd3_graph
 from benchmarks.main_job import report, verdict
+from benchmarks.main_job.arguments import parse
 from benchmarks.main_job.phase import PhaseResult, Workflow, requests_of, run_phase
 
 _CANNOT_RUN = 2
@@ -45,36 +46,6 @@ class Job:
     workflows: list[Workflow]
     repeat: int
     flags: tuple[str, ...]
-
-
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="./dev run",
-        description="Sends workflows to ComfyUI without and with hearth and compares.",
-    )
-    parser.add_argument("--models", type=Path, help="models folder (default: toy models are made)")
-    parser.add_argument(
-        "--workflow",
-        type=Path,
-        action="append",
-        default=[],
-        help="API-format graph; give it again for the next one in the turn",
-    )
-    parser.add_argument("--repeat", type=int, default=3, help="turns through the workflows")
-    parser.add_argument("--out", type=Path, help="where to write (default: runs/<time>)")
-    parser.add_argument("--cpu", action="store_true", help="run ComfyUI without the GPU")
-    parser.add_argument(
-        "--comfy-flags",
-        nargs=argparse.REMAINDER,
-        default=[],
-        help="the rest of the line goes to ComfyUI, e.g. --cache-lru 100",
-    )
-    given = parser.parse_args(arguments)
-    if given.models is not None and not given.workflow:
-        parser.error("--models needs --workflow: which graphs use those models?")
-    if given.repeat < 1:
-        parser.error("--repeat must be 1 or more")
-    return given
 
 
 def _job(given: argparse.Namespace) -> Job:
@@ -127,11 +98,13 @@ def _run(job: Job, console: Console) -> int:
         for name, packs in settings.items():
             base = job.out / name.replace(" ", "_")
             spec = ServerSpec(job.comfy, base, job.models, packs=packs, flags=job.flags)
-            phases.append(
-                run_phase(
-                    name, spec, requests, lambda text: bar.update(task, advance=1, description=text)
-                )
-            )
+
+            def advance(text: str) -> None:
+                bar.update(task, advance=1, description=text)
+                if not console.is_terminal:
+                    console.print(text, highlight=False, soft_wrap=True)
+
+            phases.append(run_phase(name, spec, requests, advance))
     found = verdict.faults(phases[0], phases[1])
     report_path = job.out / "report.json"
     report.write_json(report_path, phases, found)
@@ -146,7 +119,7 @@ def _run(job: Job, console: Console) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the main job; 0 when its claims hold, 1 when not, 2 when it cannot be run."""
-    given = _parse(sys.argv[1:] if arguments is None else arguments)
+    given = parse(sys.argv[1:] if arguments is None else arguments)
     console = Console()
     try:
         return _run(_job(given), console)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+import hearth
+
 
 class Command(Protocol):
     """What the module of a subcommand has."""
@@ -30,6 +32,7 @@ COMMANDS = {"check": "hearth.cli_check"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns its exit code."""
     parser = argparse.ArgumentParser(prog="hearth", description="Keeps diffusion models warm.")
+    parser.add_argument("--version", action="version", version=f"hearth {hearth.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands: dict[str, Command] = {}
     for name, module in COMMANDS.items():

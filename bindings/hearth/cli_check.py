@@ -16,9 +16,6 @@ from hearth.check import FileReport, Progress, check_file, find_files
 HELP = "check checkpoint files: header, layout and size; with --deep every byte"
 
 _MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "unchecked": ("–", "dim")}
-_NO_RICH = (
-    "hearth check shows its report with `rich`, which is missing: pip install rich, or --json"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Checks all files; 0 when all that could be checked are good and there was at least one."""
     files = list(find_files(arguments.paths))
-    if not arguments.json and not _has_rich():
-        print(_NO_RICH, file=sys.stderr)
-        return 2
     reports: list[FileReport] = []
     with _progress(files, show=arguments.deep and sys.stderr.isatty()) as on_progress:
         for file in files:
@@ -55,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print(json.dumps(_as_json(report)), flush=True)
     if not arguments.json:
-        _show(reports, arguments.paths)
+        show = _show if sys.stdout.isatty() and _has_rich() else _print
+        show(reports, arguments.paths)
     states = [report.status for report in reports]
     return 0 if "bad" not in states and "good" in states else 1
 
@@ -115,6 +110,17 @@ def _show(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
         )
     console.print(table)
     console.print(Text(_summary(reports), "bold"))
+
+
+def _print(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
+    """One line a file and no wrapping, for pipes and where `rich` is not installed."""
+    for report in reports:
+        path = _printable(_short_path(report.path, paths))
+        first, *more = _verdict(report).splitlines()
+        print(f"{_MARKS[report.status][0]} {path}  {_human_size(report.size)}  {first}")
+        for line in more:
+            print(f"    {line}")
+    print(_summary(reports))
 
 
 def _verdict(report: FileReport) -> str:

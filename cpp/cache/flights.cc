@@ -128,7 +128,7 @@ void ModelCache::Impl::Fail(const FlightPtr& flight, const std::exception_ptr& e
   MutexLock lock(mutex_);
   ++counters_.load_failures;
   if (FindSlot(key)) {
-    reason += "; the model loaded before stays";
+    reason += " (the model loaded before stays)";
   } else {
     RememberDeparture(key, "load failed before");
   }

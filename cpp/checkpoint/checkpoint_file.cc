@@ -36,8 +36,8 @@ void RequireInside(const FileIdentity& identity, const AllowedRoots& roots,
   }
   throw CheckpointCorrupt(name, 0,
                           name +
-                              ": it is a link to a file outside the model folders; move the file "
-                              "into one of them, or add its folder to them.");
+                              ": it lies outside the model folders, or is a link to a file that "
+                              "does; move the file into one of them, or add its folder to them.");
 }
 
 int OpenWithoutWaiting(const FileIdentity& identity, const std::string& name) {

@@ -54,6 +54,15 @@ std::string AsText(std::string_view prefix) {
   return text;
 }
 
+// A header's length, which a sound file begins with, has zero bytes among its eight.
+bool IsText(std::string_view prefix) {
+  constexpr std::size_t kEnough = 16;
+  if (prefix.size() < kEnough) return false;
+  return std::all_of(prefix.begin(), prefix.begin() + kEnough, [](unsigned char c) {
+    return std::isprint(c) != 0 || c == '\n' || c == '\r' || c == '\t';
+  });
+}
+
 bool IsPickle(std::string_view prefix) {
   return prefix.size() > 2 && prefix[0] == '\x80' && prefix[1] >= 2 && prefix[1] <= 5;
 }
@@ -80,6 +89,7 @@ std::optional<std::string> NameDisguise(std::string_view prefix) {
     return "a JSON text, not a model: probably a server's error message saved under this name; "
            "download the file again";
   }
+  if (IsText(prefix)) return "a text, not a model; download the file again";
   if (prefix.size() >= 16 && prefix.find_first_not_of('\0') == std::string_view::npos) {
     return "empty space: room was made for it but nothing was written; wait for the download to "
            "end, or start it again";

@@ -9,6 +9,7 @@ from comfy_api_simplified.exceptions import ComfyApiError
 
 from benchmarks.harness import toy_models
 from benchmarks.harness.client import PromptFailedError
+from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import sd3_graph
 
@@ -44,6 +45,15 @@ def test_deleted_file_gives_comfyuis_own_answer(
     answer = hearth.client.post("/prompt", {"prompt": graph})
     assert answer == stock.client.post("/prompt", {"prompt": graph})
     assert answer[0] == 400
+
+
+def test_a_deleted_file_takes_its_model_along(hearth: LiveComfy, changing: Path) -> None:
+    hearth.run(sd3_graph(changing.name))
+    assert changing.name in hearth.hearth.resident()
+    changing.unlink()
+    wait_until(lambda: changing.name not in hearth.hearth.resident(), "the model to be dropped")
+    erased = [each for each in hearth.hearth.events() if each["kind"] == "erased"]
+    assert (erased[-1]["model"], erased[-1]["reason"]) == (changing.name, "its file was deleted")
 
 
 def test_broken_replacement_is_an_error_and_the_old_model_stays(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from benchmarks.main_job.arguments import parse as parse_job
 from tools.dev import environment, fuzzing, lint, native, stubs
 from tools.dev.places import NO_COMFYUI, ROOT, find_comfyui, venv_python
 from tools.dev.runners import run_preset_tests, run_pytest
@@ -22,7 +23,7 @@ INTERRUPTED_CODE = 130
 def main(arguments: list[str]) -> int:
     """Runs one command; returns the exit code."""
     options, rest = _parser().parse_known_args(arguments)
-    if rest and options.command != "run":
+    if rest and options.command not in ("run", "check"):
         _parser().error(f"{options.command} does not know {' '.join(rest)}")
     options.rest = rest
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
         "build": _build,
         "test": _test,
         "run": _run,
+        "check": _check,
         "lint": _lint,
         "stubs": _stubs,
         "bench": _bench,
@@ -62,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--fuzz", type=int, default=0, metavar="S", help="and S s of each fuzzer")
     run = commands.add_parser("run", help="the main job in a real ComfyUI", add_help=False)
     run.set_defaults(rest=[])
+    commands.add_parser("check", help="hearth check: are files sound?", add_help=False)
     commands.add_parser("lint", help="ruff, mypy, clang-format, sizes")
     stub = commands.add_parser("stubs", help="make the stubs of the native modules anew")
     stub.add_argument("--check", action="store_true", help="only compare")
@@ -96,21 +99,27 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    parse_job(options.rest)  # --help and mistakes end here, before anything is built
     comfyui = find_comfyui()
-    wants_help = bool({"-h", "--help"} & set(options.rest))
-    if comfyui is None and not wants_help:
+    if comfyui is None:
         for line in NO_COMFYUI:
             print(line, file=sys.stderr)
         return NO_COMFYUI_CODE
     environment.ensure_full()
     native.build_module()
-    env = dict(os.environ)
-    if comfyui is not None:
-        env["COMFYUI_PATH"] = str(comfyui)
+    env = dict(os.environ) | {"COMFYUI_PATH": str(comfyui)}
     command = [str(venv_python()), "-m", "benchmarks.main_job", *options.rest]
     paths = [str(ROOT / "bindings"), str(ROOT)]
     env["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [env.get("PYTHONPATH")])])
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+
+
+def _check(options: argparse.Namespace) -> int:
+    environment.ensure_tools()
+    native.build_module()
+    env = dict(os.environ) | {"PYTHONPATH": str(ROOT / "bindings")}
+    command = [str(venv_python()), "-m", "hearth", "check", *options.rest]
+    return subprocess.run(command, env=env, check=False).returncode
 
 
 def _lint(_: argparse.Namespace) -> int:
