@@ -23,6 +23,7 @@ class Runtime:
         self.config: dict[str, Any] = {
             "keep_model_in_memory": True,
             "host_tier": {"enabled": True},
+            "prefetch": {"queue_depth": 2},
             "transparent": True,
             "unload_on_exit": False,
             "oom_fallback": "off",

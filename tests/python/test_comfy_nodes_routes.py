@@ -117,6 +117,14 @@ def test_a_model_is_evicted_by_name_on_the_executor() -> None:
     assert [each["name"] for each in host.runtime.cache.residents()] == ["b"]
 
 
+def test_a_name_that_is_not_resident_is_not_found() -> None:
+    host = make_host()
+    admit(host, "a", Patcher())
+    [answer] = ask(host, post("/hearth/evict", {"name": "absent"}))
+    assert answer[0] == 404
+    assert "/hearth/models" in answer[1]["error"]
+
+
 def test_all_spares_what_is_pinned() -> None:
     host = make_host()
     admit(host, "a", Patcher())
@@ -176,8 +184,24 @@ def test_hearths_own_page_may_change_things(own: str) -> None:
     assert answer[0] == 200
 
 
+class _FailingCache:
+    """A cache that cannot erase."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def erase_by_name(self, *_: str) -> int:
+        raise RuntimeError("broken")
+
+
 def test_what_fails_on_the_executor_is_told_at_once() -> None:
-    [answer] = ask(make_host(), post("/hearth/evict", {"name": "half of a pair: \ud800"}))
+    host = make_host()
+    admit(host, "a", Patcher())
+    host.runtime.cache = _FailingCache(host.runtime.cache)
+    [answer] = ask(host, post("/hearth/evict", {"name": "a"}))
     assert answer[0] == 500
     assert "the log says why" in answer[1]["error"]
 

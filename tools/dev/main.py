@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks.main_job.arguments import parse as parse_job
 from tools.dev import environment, fuzzing, lint, native, stubs
 from tools.dev.places import NO_COMFYUI, ROOT, find_comfyui, venv_python
 from tools.dev.runners import run_preset_tests, run_pytest
@@ -99,12 +99,14 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    parse_job(options.rest)  # --help and mistakes end here, before anything is built
     comfyui = find_comfyui()
-    if comfyui is None:
+    if comfyui is None and not {"-h", "--help"} & set(options.rest):
         for line in NO_COMFYUI:
             print(line, file=sys.stderr)
         return NO_COMFYUI_CODE
+    importlib.import_module("benchmarks.main_job.arguments").parse(
+        options.rest
+    )  # ends on a mistake
     environment.ensure_full()
     native.build_module()
     env = dict(os.environ) | {"COMFYUI_PATH": str(comfyui)}

@@ -24,6 +24,8 @@ class FakeRuntime:
     executor: Any = field(default_factory=hearth.QueueExecutor)
     limits: Any = field(default_factory=hearth.CacheLimits)
 
+    host_tier: Any = field(default_factory=lambda: hearth.runtime().host_tier)
+
     def __post_init__(self) -> None:
         self.cache = hearth.ModelCache(self.limits, executor=self.executor)
         self.executor.adopt_current_thread()
