@@ -13,6 +13,10 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 namespace hearth {
 
 const char* ToString(HostFileState state) {
@@ -169,6 +173,7 @@ std::uint64_t HostFile::RegisterSlice(std::uint64_t most) {
   if (parts_.registrar == nullptr) return StepDown(event, "there is no device"), 0;
   // Whole pages, so that the next slice does not share one with this.
   std::uint64_t size = std::min({left, parts_.slice_bytes, RoundUpToPage(std::min(most, left))});
+  BringIn(offset, size);
   const std::uint64_t granted = parts_.budget->TakeRegistered(size);
   if (granted < size) {
     parts_.budget->GiveBackRegistered(granted);
@@ -186,6 +191,21 @@ std::uint64_t HostFile::RegisterSlice(std::uint64_t most) {
   slices_.push_back({offset, size});
   registered_.store(offset + size);
   return size;
+}
+
+// Before it is registered: while the driver waits for the disk, the device would wait for the
+// driver.
+void HostFile::BringIn(std::uint64_t offset, std::uint64_t size) {
+  int error;
+  do {
+    error = file_->system().Advise(file_->address() + offset, size, MADV_POPULATE_READ);
+  } while (error == EINTR || error == EAGAIN);
+  if (error != EFAULT) return;  // brought in, or left to the driver by an old kernel
+  {
+    MutexLock lock(mutex_);
+    Poison(offset, "a page of the file cannot be read; check the disk it lies on");
+  }
+  RequireSound();
 }
 
 std::uint64_t HostFile::Unregister() {

@@ -63,8 +63,9 @@ class HostFile {
   ReadProgress read_progress() const HEARTH_EXCLUDES(mutex_);
 
   // Registers what comes next, slice by slice, until it is all, or what was asked, or no more is
-  // allowed; returns how many bytes that were. What it was refused for is logged once. Stalls
-  // running work of the devices for as long as it takes. Throws CheckpointCorrupt.
+  // allowed; returns how many bytes that were. What is not in RAM yet is read first. What it was
+  // refused for is logged once. Stalls running work of the devices for as long as it takes. Throws
+  // CheckpointCorrupt.
   std::uint64_t Register(const RegisterRequest& request) HEARTH_EXCLUDES(mutex_);
   // Undoes it, last slice first; returns how many bytes. REQUIRES: nobody copies from them.
   std::uint64_t Unregister() HEARTH_EXCLUDES(mutex_);
@@ -92,6 +93,7 @@ class HostFile {
   };
 
   std::uint64_t RegisterSlice(std::uint64_t most);
+  void BringIn(std::uint64_t offset, std::uint64_t size) HEARTH_EXCLUDES(mutex_);
   void ForgetRefusal() HEARTH_EXCLUDES(mutex_);
   void StepDown(const char* event, const std::string& reason) HEARTH_EXCLUDES(mutex_);
   void Poison(std::uint64_t offset, const std::string& reason) const HEARTH_REQUIRES(mutex_);

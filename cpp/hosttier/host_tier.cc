@@ -34,6 +34,11 @@ class HostTier::Impl {
   };
   using Records = std::vector<Record>;  // a handful: looked through, not indexed
 
+  // Asking a file for its state asks the file system, so it is done on a copy and not under the
+  // lock.
+  Records Snapshot() const HEARTH_EXCLUDES(mutex_);
+  Record* RecordOf(const HostFile& file) HEARTH_REQUIRES(mutex_);
+  HostFileHandle TakeOrForget(const HostFile& file, bool is_good) HEARTH_EXCLUDES(mutex_);
   HostFileHandle HandleOf(Record& record) HEARTH_REQUIRES(mutex_);
   HostFileHandle Join(const HostFileIdentity& identity) HEARTH_EXCLUDES(mutex_);
   HostFileHandle Insert(std::shared_ptr<HostFile> file) HEARTH_EXCLUDES(mutex_);
@@ -65,16 +70,36 @@ void HostTier::Impl::RequireOpen() const {
   if (closed_) throw CacheClosed("hearth is shutting down; no file is mapped any more.");
 }
 
-HostFileHandle HostTier::Impl::Join(const HostFileIdentity& identity) {
+HostTier::Impl::Records HostTier::Impl::Snapshot() const {
   MutexLock lock(mutex_);
+  return records_;
+}
+
+HostTier::Impl::Record* HostTier::Impl::RecordOf(const HostFile& file) {
   for (Record& record : records_) {
-    if (record.is_gone || record.file->file().identity() != identity) continue;
-    const HostFileState state = record.file->state();
-    // What could not be mapped then perhaps can now.
-    const bool is_worth_another_try = state == HostFileState::kUnmapped && record.hold.expired();
-    if (state != HostFileState::kPoisoned && !is_worth_another_try) return HandleOf(record);
-    record.is_gone = true;
+    if (record.file.get() == &file) return &record;
   }
+  return nullptr;
+}
+
+HostFileHandle HostTier::Impl::Join(const HostFileIdentity& identity) {
+  for (const Record& seen : Snapshot()) {
+    if (seen.is_gone || seen.file->file().identity() != identity) continue;
+    const HostFileState state = seen.file->state();
+    // What could not be mapped then perhaps can now.
+    const bool is_worth_another_try = state == HostFileState::kUnmapped && seen.hold.expired();
+    const bool is_good = state != HostFileState::kPoisoned && !is_worth_another_try;
+    if (HostFileHandle handle = TakeOrForget(*seen.file, is_good)) return handle;
+  }
+  return {};
+}
+
+HostFileHandle HostTier::Impl::TakeOrForget(const HostFile& file, bool is_good) {
+  MutexLock lock(mutex_);
+  Record* const record = RecordOf(file);
+  if (record == nullptr) return {};  // it gave way meanwhile
+  if (is_good) return HandleOf(*record);
+  record->is_gone = true;
   return {};
 }
 
@@ -100,15 +125,11 @@ HostFileHandle HostTier::Impl::Hold(const std::string& path) {
 }
 
 HostFileHandle HostTier::Impl::Find(std::uint64_t device, std::uint64_t inode) {
-  MutexLock lock(mutex_);
-  for (Record& record : records_) {
-    const HostFileIdentity& identity = record.file->file().identity();
-    if (identity.device != device || identity.inode != inode) continue;
-    if (record.file->state() == HostFileState::kPoisoned) {
-      record.is_gone = true;
-    } else if (!record.is_gone) {
-      return HandleOf(record);
-    }
+  for (const Record& seen : Snapshot()) {
+    const HostFileIdentity& identity = seen.file->file().identity();
+    if (seen.is_gone || identity.device != device || identity.inode != inode) continue;
+    const bool is_good = seen.file->state() != HostFileState::kPoisoned;
+    if (HostFileHandle handle = TakeOrForget(*seen.file, is_good)) return handle;
   }
   return {};
 }
@@ -148,13 +169,13 @@ std::uint64_t HostTier::Impl::GiveWay(std::uint64_t bytes) {
 }
 
 std::uint64_t HostTier::Impl::ReleaseReplaced() {
-  {
+  for (const Record& seen : Snapshot()) {
+    if (!seen.hold.expired()) continue;
+    const bool is_good =
+        !seen.file->file().IsReplaced() && seen.file->state() != HostFileState::kPoisoned;
     MutexLock lock(mutex_);
-    for (Record& record : records_) {
-      if (!record.hold.expired()) continue;
-      record.is_gone = record.is_gone || record.file->file().IsReplaced() ||
-                       record.file->state() == HostFileState::kPoisoned;
-    }
+    Record* const record = RecordOf(*seen.file);
+    if (record != nullptr) record->is_gone = record->is_gone || !is_good;
   }
   std::uint64_t gone = 0;
   while (std::shared_ptr<HostFile> victim = TakeVictim(true)) gone += Release(std::move(victim));
@@ -180,11 +201,12 @@ HostTierStats HostTier::Impl::Stats() const {
   HostTierStats stats;
   stats.room_bytes = budget_->Room();
   stats.limits = budget_->limits();
-  MutexLock lock(mutex_);
-  Records ordered = records_;
-  std::sort(ordered.begin(), ordered.end(),
-            [](const Record& a, const Record& b) { return a.use->at() < b.use->at(); });
-  for (const Record& record : ordered) {
+  const Records records = Snapshot();
+  std::vector<std::pair<TimePoint, const Record*>> ordered;  // times change while this is sorted
+  for (const Record& record : records) ordered.emplace_back(record.use->at(), &record);
+  std::sort(ordered.begin(), ordered.end());
+  for (const auto& [time, entry] : ordered) {
+    const Record& record = *entry;
     const HostFile& file = *record.file;
     stats.mapped_bytes += file.file().size();
     stats.registered_bytes += file.registered_bytes();
@@ -196,14 +218,11 @@ HostTierStats HostTier::Impl::Stats() const {
 }
 
 void HostTier::Impl::Shutdown(bool release) {
-  Records records;
   {
     MutexLock lock(mutex_);
     closed_ = true;
-    records = records_;
   }
-  for (const Record& record : records) record.file->CancelReadAhead();
-  records.clear();
+  for (const Record& record : Snapshot()) record.file->CancelReadAhead();
   if (!release) return;
   while (std::shared_ptr<HostFile> victim = TakeVictim(false)) Release(std::move(victim));
 }

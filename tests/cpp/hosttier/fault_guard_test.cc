@@ -70,7 +70,7 @@ TEST(FaultGuardTest, ManyThreadsMayFaultAtOnce) {
   mapping.Cut();
   std::vector<std::thread> threads;
   std::atomic<int> sum{0};
-  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { sum += mapping.bytes()[i]; });
+  for (int i = 0; i < 8; ++i) threads.emplace_back([&, i] { sum += mapping.bytes()[i]; });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(sum.load(), 0);
   EXPECT_TRUE(guard.has_faulted());

@@ -138,6 +138,14 @@ TEST_F(HostFileTest, AFileThatCannotBeMappedIsHeldAndNotRegistered) {
   EXPECT_EQ(file->Lock(kMib), 0U);
 }
 
+TEST_F(HostFileTest, ASliceThatCannotBeReadIsRefusedBeforeTheDriverSeesIt) {
+  const HostFileHandle file = Held();
+  system->errors[FaultySystemCalls::kAdvise] = EFAULT;
+  EXPECT_THROW(file->Register({}), CheckpointCorrupt);
+  EXPECT_TRUE(registrar->ranges().empty());
+  EXPECT_EQ(file->state(), HostFileState::kPoisoned);
+}
+
 // Each slice is registered once, whoever does it.
 TEST_F(HostFileTest, ThreadsThatRegisterTheSameFileShareTheWork) {
   const HostFileHandle file = Held(16 * kMib);
