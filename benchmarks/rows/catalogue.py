@@ -57,6 +57,8 @@ def _switch_moves(session: Session, count: int) -> Samples:
 
 
 def _switch_under_pressure(session: Session, count: int) -> Samples:
+    # What ComfyUI holds now would be left to it besides.
+    session.give_vram_back()
     with ballast(_FREE_GIB_UNDER_PRESSURE):
         return _switch_pressed(session, count)
 

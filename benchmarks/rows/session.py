@@ -17,6 +17,7 @@ from benchmarks.main_job.phase import device_memory_used
 from benchmarks.rows.variants import Variant
 
 _TIMEOUT_SECONDS = 1800.0
+_SECONDS_TO_UNLOAD = 3.0
 
 
 @dataclass
@@ -48,6 +49,11 @@ class Session:
         status, _ = self.client.post("/spy/unload_diffusion_models", {})
         if status != 200:
             raise RuntimeError(f"the spy could not unload: {status}")
+
+    def give_vram_back(self) -> None:
+        """Has every model leave VRAM; ComfyUI does so between prompts, within a second."""
+        self.client.free(unload_models=True, free_memory=False)
+        time.sleep(_SECONDS_TO_UNLOAD)
 
     def memory(self) -> dict[str, float]:
         """GiB: anonymous and all RAM of the process, VRAM of the device."""
