@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::uint64_t kSliceBytes = std::uint64_t{16} << 20;
 
-// More threads than cores: for most of their time they wait for the disk. What counts is how much it
-// is asked for at once; with less than about 128 MiB a virtual disk gave half of what it can.
+// More threads than cores: for most of their time they wait for the disk. What counts is how much
+// it is asked for at once; with less than about 128 MiB a virtual disk gave half of what it can.
 unsigned ThreadCount(unsigned asked, std::uint64_t total) {
   constexpr unsigned kMost = 16;
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());

@@ -10,6 +10,7 @@
 #include "device/cuda_host.h"
 #include "device/cuda_registrar.h"
 #include "fakes/fake_driver.h"
+#include "fakes/leaks_on_purpose.h"
 
 namespace hearth {
 namespace {
@@ -138,6 +139,7 @@ TEST_F(CudaDeviceTest, WhicheverCallOfTheTrialFailsNothingIsLeft) {
 }
 
 TEST(CudaHostTest, AfterAbandoningNothingCallsTheDriver) {
+  const LeaksOnPurpose leaks;
   auto driver = std::make_unique<FakeDriver>();
   CudaHost host(&FakeDriver::Load);
   auto arena = std::make_unique<DeviceArena>(host.Open(0), 10'000);
