@@ -61,6 +61,19 @@ class ComfyAdapter:
                 found[question.removeprefix("get_")] = str(answer())
         return found
 
+    def loaded_without_patcher(self) -> list[tuple[Any, Any]]:
+        """Entries of ComfyUI's list of loaded models whose patcher has died, each with its module,
+        which has not. ComfyUI hands an entry over to the parent of a clone that dies, but not when
+        both die in one garbage collection; it then takes a base that is kept for a leak, and
+        collects garbage at every step."""
+        found = []
+        for entry in list(getattr(self.management, "current_loaded_models", ())):
+            module = getattr(entry, "real_model", None)
+            module = module() if callable(module) else None
+            if module is not None and entry.model is None and hasattr(entry, "_set_model"):
+                found.append((entry, module))
+        return found
+
     def unload(self, patcher: Any) -> None:
         """Takes a model and its clones off their device, whatever their patches are."""
         loaded = list(getattr(self.management, "current_loaded_models", ()))

@@ -97,6 +97,7 @@ class BetweenPrompts:
         host.runtime.executor.adopt_current_thread()
         # ComfyUI collects garbage after the flags: what died of it is known only now.
         host.models.report_changes(host.runtime.cache)
+        host.models.adopt_loaded()
 
     def _has_jobs(self) -> bool:
         with self._host.gate.enter() as is_open:

@@ -52,6 +52,14 @@ class ResidentModels:
             return None
         return None if found is None else found()
 
+    def adopt_loaded(self) -> None:
+        """Gives loaded models whose clones have died back to the base that is kept."""
+        for entry, module in self.adapter.loaded_without_patcher():
+            resident = self.find(module)
+            patcher = None if resident is None else resident.patcher_of(module)
+            if patcher is not None:
+                entry._set_model(patcher)
+
     def update_bytes(self, cache: Any) -> None:
         """Tells the cache where the bytes of all residents are now."""
         found = {id(each): each for each in (ref() for ref in self._by_module.values()) if each}
@@ -135,6 +143,11 @@ class ResidentModel:
         """The modules that are alive."""
         return [part.module for part in self._present() if part.module is not None]
 
+    def patcher_of(self, module: Any) -> Any:
+        """The base patcher of one of the modules; None when it is gone."""
+        patchers = (part.patcher for part in self._present() if part.module is module)
+        return next(patchers, None)
+
     def bytes(self) -> Bytes:
         """Where the bytes are now, of a lingering one those that are left."""
         patchers = [part.patcher for part in self._present()]
@@ -146,6 +159,7 @@ class ResidentModel:
             return None
         adapter = self._models.adapter
         with adapter.inference_mode():
+            self._models.adopt_loaded()  # what has no patcher cannot be unloaded
             for part in self._present():
                 adapter.unload(part.patcher)
             if self.feed is not None:
@@ -160,6 +174,7 @@ class ResidentModel:
         """Takes the model off its device and keeps it; returns where its bytes are then."""
         adapter = self._models.adapter
         with adapter.inference_mode():
+            self._models.adopt_loaded()
             for part in self._present():
                 adapter.unload(part.patcher)
             adapter.empty_device_cache()

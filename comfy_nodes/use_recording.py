@@ -64,6 +64,7 @@ class UseRecorder:
 
     def _begin(self, patchers: Any) -> list[_Work]:
         work: list[_Work] = []
+        self._host.models.adopt_loaded()
         for patcher in patchers:
             resident = self._host.models.find(getattr(patcher, "model", None))
             if resident is None:

@@ -82,6 +82,13 @@ def test_prewarm_and_the_first_prompts_are_one_load_each(
     assert [len(result.files) for result in results] == [1, 1, 1]
 
 
+def test_comfyui_sees_no_leak_in_models_that_are_kept(prewarmed: AtReady) -> None:
+    for seed in (31, 32):
+        prewarmed.live.run(sd3_graph(B, seed=seed))
+        prewarmed.live.run(sd3_graph(A, seed=seed))
+    assert "memory leak" not in prewarmed.live.server.log_text()
+
+
 def test_items_are_loaded_in_the_order_in_which_they_are_named(prewarmed: AtReady) -> None:
     assert prewarmed.reads == [A, "toy_mmdit.safetensors", "toy_vae.safetensors", CLIP, B]
     assert items(prewarmed.live) == dict.fromkeys([*ALL_KINDS, "round_robin_2_b"], ("done", ""))
@@ -171,7 +178,9 @@ def test_a_request_prewarms_a_workflow_and_saves_nothing(hearth: LiveComfy, infe
     before, history = saved(hearth), hearth.client.get("/history").keys()
     body = {"workflow": separate_graph(seed=610), "dummy_inference": infer}
     status, answer = hearth.client.post("/hearth/prewarm", body)
-    assert (status, answer["items"][0]["state"]) == (200, "done")
+    assert status in (200, 202)  # 202 where the machine is slow; the item is the same
+    name = answer["items"][0]["name"]
+    wait_until(lambda: items(hearth)[name] == ("done", ""), "the workflow to be prewarmed")
     assert (saved(hearth), hearth.client.get("/history").keys()) == (before, history)
     arrived = {each["kind"] for each in hearth.hearth.events()} & {"weights_arrived"}
     assert not hearth.reads_during(lambda: hearth.run(separate_graph(seed=611)))

@@ -176,3 +176,39 @@ def test_dead_entries_of_the_loaded_list_do_not_disturb_an_eviction() -> None:
     admit(host, "a", base)
     host.runtime.cache.erase(model_key("a"), "test")
     assert base.model.loaded == 0
+
+
+def test_a_loaded_model_whose_clones_died_together_is_the_bases_again() -> None:
+    host = make_host()
+    base = Patcher()
+    management = host.adapter.management
+    admit(host, "a", base)
+    management.load_models_gpu([base.clone()])
+    gc.collect()
+    [entry] = management.current_loaded_models
+    assert entry.model is None
+    host.models.adopt_loaded()
+    assert entry.model is base
+
+
+def test_a_loaded_model_of_somebody_elses_is_left_alone() -> None:
+    host = make_host()
+    theirs = Patcher()
+    management = host.adapter.management
+    management.load_models_gpu([theirs.clone()])
+    gc.collect()
+    host.models.adopt_loaded()
+    [entry] = management.current_loaded_models
+    assert entry.model is None
+
+
+def test_a_model_whose_clones_died_leaves_its_device_all_the_same() -> None:
+    host = make_host()
+    base = Patcher()
+    management = host.adapter.management
+    admit(host, "a", base)
+    management.load_models_gpu([base.clone()])
+    gc.collect()
+    host.runtime.cache.erase(model_key("a"), "test")
+    assert base.model.loaded == 0
+    assert management.current_loaded_models == []

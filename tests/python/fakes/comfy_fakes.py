@@ -89,6 +89,10 @@ class Loaded:
     """An entry of ComfyUI's list of loaded models."""
 
     def __init__(self, patcher: Patcher) -> None:
+        self.real_model = weakref.ref(patcher.model)
+        self._set_model(patcher)
+
+    def _set_model(self, patcher: Patcher) -> None:
         self._patcher = weakref.ref(patcher)
 
     @property
