@@ -84,8 +84,12 @@ class ComfyClient:
 
     def get(self, route: str) -> Any:
         """The JSON that a GET route answers with; throws HTTPError unless it is a success."""
+        return json.loads(self.get_text(route))
+
+    def get_text(self, route: str) -> str:
+        """The text that a GET route answers with; throws HTTPError unless it is a success."""
         with urllib.request.urlopen(self._url + route, timeout=30) as answer:
-            return json.loads(answer.read())
+            return str(answer.read(), "utf-8")
 
     def get_any(self, route: str) -> tuple[int, Any]:
         """Status and JSON of the answer to a GET, whatever the status."""

@@ -13,8 +13,8 @@ from .stock import stock_class, stock_inputs
 _SECONDS_A_YEAR = 31_536_000
 _NAMES = {loader.class_name: tuple(loader.folders) for loader in STOCK_LOADERS}
 
-_MODEL = Output("MODEL", "MODEL", "The model used for denoising latents.")
-_CLIP = Output("CLIP", "CLIP", "The text encoder, for encoding prompts.")
+_MODEL = Output("MODEL", "MODEL", "The MODEL that samplers take.")
+_CLIP = Output("CLIP", "CLIP", "The text encoder that prompts are encoded with.")
 _VAE = Output("VAE", "VAE", "The autoencoder between images and latents.")
 
 

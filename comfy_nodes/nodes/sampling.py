@@ -8,7 +8,7 @@ from .node import Node, Output, Result
 from .service import NodeService
 from .stock import call_stock, stock_class, stock_inputs
 
-_LATENT = Output("LATENT", "LATENT", "The denoised latent.")
+_LATENT = Output("LATENT", "LATENT", "The latent after the last step.")
 _SAMPLER = Output("SAMPLER", "SAMPLER", "A sampler, for SamplerCustom and SamplerCustomAdvanced.")
 
 
