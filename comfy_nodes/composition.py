@@ -64,7 +64,7 @@ def compose(repository: Path) -> NodeService:
     between = _watch_worker(host, node_cache, seams)
     between.at_each_gap(log.drain)
     between.at_each_gap(host.runtime.host_tier.tidy)
-    prewarm = _make_prewarm(host, node_cache, seams, [*config.folders, repository / "examples"])
+    prewarm = _make_prewarm(host, node_cache, seams, [*config.folders, repository / "examples" / "api"])
     if between.install(server.prompt_queue, seams):
         between.when_idle(prewarm)
     else:
@@ -75,7 +75,7 @@ def compose(repository: Path) -> NodeService:
     loaders = TransparentLoaders(host)
     loaders.install(_node_classes(), seams)
     seams.record("node_api_v3", find_api() is not None)
-    _register_ahead(host, [*config.folders, repository / "examples"])
+    _register_ahead(host, [*config.folders, repository / "examples" / "api"])
     prefetch = Prefetch(host.runtime, host.settings, server.prompt_queue)
     clock = Clock(host.runtime, host.models, config, log, prefetch)
     clock.start()

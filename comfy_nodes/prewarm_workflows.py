@@ -39,7 +39,7 @@ def read_workflow(name: str, folders: list[Path]) -> Any:
                     raise PrewarmError(f"workflow {name}: {error.strerror}") from error
     raise PrewarmError(
         f"there is no workflow {name}; it is looked for beside the config file, in ComfyUI's user "
-        "directory, and among hearth's examples"
+        "directory, and among hearth's examples/api"
     )
 
 

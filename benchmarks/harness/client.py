@@ -88,8 +88,12 @@ class ComfyClient:
 
     def get_text(self, route: str) -> str:
         """The text that a GET route answers with; throws HTTPError unless it is a success."""
+        return str(self.get_bytes(route), "utf-8")
+
+    def get_bytes(self, route: str) -> bytes:
+        """What a GET route answers with; throws HTTPError unless it is a success."""
         with urllib.request.urlopen(self._url + route, timeout=30) as answer:
-            return str(answer.read(), "utf-8")
+            return bytes(answer.read())
 
     def get_any(self, route: str) -> tuple[int, Any]:
         """Status and JSON of the answer to a GET, whatever the status."""

@@ -1,4 +1,4 @@
-"""Builders of API-format graphs; `python -m benchmarks.harness.workflows` rewrites `examples/`."""
+"""API-format graphs; `python -m benchmarks.harness.workflows` rewrites `examples/api/`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 Graph = dict[str, dict[str, Any]]
 
-_EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+_EXAMPLES = Path(__file__).resolve().parents[2] / "examples/api"
 
 
 def node(class_type: str, **inputs: object) -> dict[str, Any]:
@@ -94,6 +94,22 @@ def z_image_turbo_graph(
     }
 
 
+def hearth_nodes_graph(seed: int = 1) -> Graph:
+    """hearth's own nodes: a pinned model, a sampler that holds it, the next model, the status."""
+    graph = sd3_graph(size=256, seed=seed)
+    loader = node("HearthCheckpointLoader", ckpt_name="toy_sd3_a.safetensors", pin=True)
+    sampler = node("HearthKSampler", **graph["sampler"]["inputs"])
+    return graph | {
+        "loader": loader,
+        "sampler": sampler,
+        "prewarm": node(
+            "HearthPrewarm", model="checkpoints/toy_sd3_b.safetensors", after=["decode", 0]
+        ),
+        "status": node("HearthCacheStatus", after=["prewarm", 0]),
+        "text": node("PreviewAny", source=["status", 0]),
+    }
+
+
 def with_seed(graph: Graph, seed: int) -> Graph:
     """A copy of any graph whose samplers use another seed, so that no cache answers."""
     changed = copy.deepcopy(graph)
@@ -105,7 +121,7 @@ def with_seed(graph: Graph, seed: int) -> Graph:
 
 
 def examples() -> dict[str, Graph]:
-    """File name and graph of all that `examples/` holds."""
+    """File name and graph of all that `examples/api/` holds."""
     round_robin = {
         f"round_robin_{number}_{letter}.json": sd3_graph(f"toy_sd3_{letter}.safetensors")
         for number, letter in enumerate("abc", start=1)
@@ -115,6 +131,7 @@ def examples() -> dict[str, Graph]:
         "sd3_lora.json": lora_graph(),
         "separate_files.json": separate_graph(),
         "dual_clip.json": dual_clip_graph(),
+        "hearth_nodes.json": hearth_nodes_graph(),
         "z_image_turbo.json": z_image_turbo_graph(),
         "z_image_second.json": z_image_turbo_graph("z_image_second_bf16.safetensors"),
     }
