@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include "fakes/cache_fixture.h"
-#include "fakes/manual_executor.h"
 
 namespace hearth {
 namespace {
@@ -102,15 +101,13 @@ TEST_F(DemotionTest, TrimmingHostMemoryEvicts) {
   EXPECT_EQ(ResidentNames(), "");
 }
 
-class PostedDemotionTest : public CacheTest {
+class PostedDemotionTest : public PostedCacheTest {
  protected:
   PostedDemotionTest() {
-    executor_ = manual_;
     Make({});
     manual_->Run([this] { a_ = Load("a", Tiered(1, 60)); });
   }
 
-  std::shared_ptr<ManualExecutor> manual_ = std::make_shared<ManualExecutor>();
   LoaderPtr a_;
 };
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "fakes/cache_fixture.h"
-#include "fakes/manual_executor.h"
 
 namespace hearth {
 namespace {
@@ -49,11 +48,11 @@ TEST_F(ExcessTest, WhatWithinTheLimitsEndsItsUseStays) {
   EXPECT_EQ(ResidentNames(), "a");
 }
 
-TEST_F(ExcessTest, ThePolicyChoosesAmongAllHandlesThatEndedTogether) {
-  const auto executor = std::make_shared<ManualExecutor>();
-  executor_ = executor;
+using PostedExcessTest = PostedCacheTest;
+
+TEST_F(PostedExcessTest, ThePolicyChoosesAmongAllHandlesThatEndedTogether) {
   Make({});
-  executor->Run([this] {
+  manual_->Run([this] {
     ModelHandle a = cache_->Acquire(Request(Key("a"), Loader()));
     ModelHandle b = cache_->Acquire(Request(Key("b"), Loader()));
     cache_->SetPolicy(MakeEvictionPolicy("lfu", std::nullopt));

@@ -11,6 +11,7 @@
 #include "cache/model_cache.h"
 #include "fakes/fake_model.h"
 #include "fakes/manual_clock.h"
+#include "fakes/manual_executor.h"
 
 namespace hearth {
 
@@ -82,6 +83,18 @@ class CacheTest : public ::testing::Test {
   std::shared_ptr<Executor> executor_ = std::make_shared<InlineExecutor>();
   std::shared_ptr<FakeMemoryProbe> probe_;
   std::unique_ptr<ModelCache> cache_;
+};
+
+// A cache whose jobs wait until the test runs them.
+class PostedCacheTest : public CacheTest {
+ protected:
+  PostedCacheTest() { executor_ = manual_; }
+  // A job that is never run keeps the cache, which keeps the executor, which keeps the job.
+  ~PostedCacheTest() override {
+    manual_->Run([this] { cache_.reset(); });
+  }
+
+  std::shared_ptr<ManualExecutor> manual_ = std::make_shared<ManualExecutor>();
 };
 
 }  // namespace hearth
