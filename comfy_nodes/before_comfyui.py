@@ -35,7 +35,9 @@ def _read_ahead(repository: Path) -> int:
     sources = find_sources(repository)
     source = next(each for each in sources if each.path.is_file())
     runtime.configure(read_text(source.path), source.label)
-    paths = files_of_config(runtime.config, [*places_around(sources), repository / "examples" / "api"])
+    paths = files_of_config(
+        runtime.config, [*places_around(sources), repository / "examples" / "api"]
+    )
     begun = read_files(runtime.host_tier, paths)
     if begun:
         _LOG.info("hearth: reading %d files ahead", begun)

@@ -64,7 +64,9 @@ def compose(repository: Path) -> NodeService:
     between = _watch_worker(host, node_cache, seams)
     between.at_each_gap(log.drain)
     between.at_each_gap(host.runtime.host_tier.tidy)
-    prewarm = _make_prewarm(host, node_cache, seams, [*config.folders, repository / "examples" / "api"])
+    prewarm = _make_prewarm(
+        host, node_cache, seams, [*config.folders, repository / "examples" / "api"]
+    )
     if between.install(server.prompt_queue, seams):
         between.when_idle(prewarm)
     else:
