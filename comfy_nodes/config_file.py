@@ -130,15 +130,15 @@ class ConfigFile:
 
     def _complain(self, source: Source, problem: str) -> None:
         self.unreadable.append(_fault(f"{source.label}: {problem}"))
-        _LOG.warning("config from %s: %s", source.label, problem)
+        _LOG.warning("config from %s (%s): %s", source.label, source.path, problem)
 
     def _report(self, source: Source, good: bool) -> None:
         if good:
-            _LOG.info("config from %s in force", source.label)
+            _LOG.info("config from %s (%s) in force", source.label, source.path)
             return
         lines = [_fault_line(fault) for fault in self._runtime.config_faults]
-        message = "config from %s has faults; the values in force stay as they are:\n%s"
-        _LOG.warning(message, source.label, "\n".join(lines))
+        message = "config from %s (%s) has faults; the values in force stay as they are:\n%s"
+        _LOG.warning(message, source.label, source.path, "\n".join(lines))
 
     def _stamp_now(self) -> Stamp:
         return tuple(_stamp(source.path) for source in self._sources)

@@ -39,6 +39,7 @@ class Reports:
             "config": {
                 "source": self._runtime.config_source,
                 "faults": faults,
+                "not_acted_on": self._runtime.config_inert,
                 "in_force": self._runtime.config,
             },
             "seams": dict(self._seams.found),

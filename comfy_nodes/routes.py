@@ -59,6 +59,7 @@ class Routes:
         """Adds the routes to aiohttp's table, if there is one."""
         if not seams.record("routes", hasattr(table, "get") and hasattr(table, "post")):
             return
+        table.get("/hearth/")(self._reading(lambda request: _addresses(table)))
         table.get("/hearth/health")(self._reading(lambda request: self._reports.health()))
         table.get("/hearth/models")(self._reading(lambda request: self._reports.models()))
         table.get("/hearth/events")(self._reading(self._events))
@@ -262,6 +263,15 @@ def is_plain(name: str) -> bool:
     """Whether a name from outside stays within the folders it is looked for in."""
     path = PurePosixPath(name.replace("\\", "/"))
     return not path.is_absolute() and ".." not in path.parts and ":" not in name
+
+
+def _addresses(table: Any) -> dict[str, list[str]]:
+    """hearth's addresses by method, for whoever looks around with a browser."""
+    ours = [route for route in table if route.path.startswith("/hearth/")]
+    return {
+        method: sorted(route.path for route in ours if route.method == method)
+        for method in ("GET", "POST")
+    }
 
 
 def _is_foreign(origin: str, request: Any) -> bool:

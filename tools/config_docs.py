@@ -60,7 +60,8 @@ names a file that does not exist, that is a fault too, and the next place counts
 """
 
 _NOT_YET = """
-Keys with *not yet* in the last column are read and checked, and change nothing in this version.
+Keys with *not yet* in the last column are read and checked, and change nothing in this version;
+one that is set is named in the log and under `not_acted_on` in `/hearth/health`.
 """
 
 _TYPE_WORDS = {

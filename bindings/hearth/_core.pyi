@@ -527,6 +527,11 @@ class Runtime:
         What was wrong with the last config offered; empty when it is in force.
         """
     @property
+    def config_inert(self) -> list[str]:
+        """
+        JSON pointers of keys in force that this version does not act on.
+        """
+    @property
     def config_source(self) -> str:
         ...
     @property

@@ -73,6 +73,9 @@ void BindRuntimeClass(py::module_& module) {
       .def_property_readonly(
           "config_faults", [](const Runtime& self) { return ToList(self.config_state().faults); },
           "What was wrong with the last config offered; empty when it is in force.")
+      .def_property_readonly(
+          "config_inert", [](const Runtime& self) { return self.config_state().inert; },
+          "JSON pointers of keys in force that this version does not act on.")
       .def("configure", &Runtime::Configure, py::arg("text"), py::arg("source"), Released(),
            "Reads a config and applies it at once; False when it has faults.")
       .def("set_active_headroom", &Runtime::SetActiveHeadroom, py::arg("bytes"), Released())

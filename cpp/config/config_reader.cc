@@ -42,7 +42,10 @@ ConfigResult ParseConfig(std::string_view text) {
     faults.resize(kMostFaults);
     faults.push_back({"", "", "there may be more faults than these; mend them first", ""});
   }
-  if (faults.empty()) result.config = ConfigFromJson(WithDefaults(Schema(), *value));
+  if (!faults.empty()) return result;
+  const json whole = WithDefaults(Schema(), *value);
+  result.config = ConfigFromJson(whole);
+  result.inert = InertKeys(Schema(), whole);
   return result;
 }
 

@@ -21,6 +21,7 @@ struct ConfigFault {
 struct ConfigResult {
   Config config;  // the defaults, where there are faults
   std::vector<ConfigFault> faults;
+  std::vector<std::string> inert;  // pointers of keys that ask for what this version does not do
 };
 
 // A file with more faults than that is no config; naming them all would take minutes and a log.

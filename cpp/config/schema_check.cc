@@ -180,6 +180,21 @@ void CheckAgainstSchema(const json& schema, const json& value, std::vector<Confi
   SchemaCheck(schema, faults).Check(schema, value, json::json_pointer());
 }
 
+std::vector<std::string> InertKeys(const json& schema, const json& whole) {
+  std::vector<std::string> inert;
+  for (const auto& [name, property] : schema.at("properties").items()) {
+    const json::json_pointer pointer = json::json_pointer() / name;
+    if (property.at("type") == "object") {
+      for (const std::string& below : InertKeys(property, whole.at(name))) {
+        inert.push_back(pointer.to_string() + below);
+      }
+    } else if (!property.value("x-acts", true) && whole.at(name) != property.at("default")) {
+      inert.push_back(pointer.to_string());
+    }
+  }
+  return inert;
+}
+
 json WithDefaults(const json& schema, const json& value) {
   json whole = json::object();
   for (const auto& [name, property] : schema.at("properties").items()) {

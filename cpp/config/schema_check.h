@@ -2,6 +2,7 @@
 #define HEARTH_CONFIG_SCHEMA_CHECK_H_
 
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include "config/config_reader.h"
@@ -13,6 +14,11 @@ namespace hearth {
 // it takes for false everywhere. Adds every fault, up to about kMostFaults.
 void CheckAgainstSchema(const nlohmann::json& schema, const nlohmann::json& value,
                         std::vector<ConfigFault>& faults);
+
+// JSON pointers of the keys that the schema marks as not acted on ("x-acts": false) and that
+// `whole` sets to something else than their default. REQUIRES: `whole` fits the schema and has
+// every key.
+std::vector<std::string> InertKeys(const nlohmann::json& schema, const nlohmann::json& whole);
 
 // The value with every missing key set to the schema's default.
 nlohmann::json WithDefaults(const nlohmann::json& schema, const nlohmann::json& value);

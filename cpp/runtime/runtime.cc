@@ -74,11 +74,15 @@ bool Runtime::Configure(std::string_view text, const std::string& source) {
     if (!good) return false;
     state_.config = std::move(result.config);
     state_.source = source;
+    state_.inert = result.inert;
     limits = LimitsFromConfig(state_.config, active_headroom_);
     policy = PolicyFromConfig(state_.config);
     level = LogLevelFromString(state_.config.log.level);
   }
   SetLogLevel(level);
+  for (const std::string& pointer : result.inert) {
+    LogWarning("config_key_not_acted_on_yet", {{"key", pointer}, {"config", source}});
+  }
   // Outside the lock: applying limits may evict, and a release may ask for the config.
   cache_->SetPolicy(std::move(policy));
   Apply(limits);

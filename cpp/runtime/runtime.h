@@ -22,6 +22,7 @@ struct ConfigState {
   Config config;
   std::string source;
   std::vector<ConfigFault> faults;  // empty: the last text offered is in force
+  std::vector<std::string> inert;   // pointers of keys in force that this version does not act on
 };
 
 // Everything torch-free of one process: configuration, cache, executor, events. Thread-safe.

@@ -33,6 +33,7 @@ def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tupl
     runtime: Any = host.runtime
     runtime.config = {"max_cached_models": 3, "unload": {"policy": "lru", "idle_seconds": 60}}
     runtime.config_source = "shipped default"
+    runtime.config_inert = []
     runtime.host_memory = lambda: {"total": 2, "available": 1}
     config = SimpleNamespace(faults=[])
     prewarm = Prewarm(host, Unused(), {}, [])
@@ -301,3 +302,9 @@ def test_a_faulty_patch_is_answered_with_every_fault_and_changes_nothing() -> No
 )
 def test_a_config_request_that_says_no_clear_thing_is_refused(body: Any) -> None:
     assert ask(make_host(), post("/hearth/config", body))[0][0] == 400
+
+
+def test_the_addresses_are_listed() -> None:
+    [answer] = ask(make_host(), ("GET", "/hearth/", None, {}))
+    assert "/hearth/health" in answer[1]["GET"]
+    assert "/hearth/evict" in answer[1]["POST"]

@@ -134,6 +134,17 @@ TEST(ParseConfigTest, KeysGivenTwiceAreToldInPartToo) {
   EXPECT_EQ(ParseConfig(text + "}").faults.size(), kMostFaults + 1);
 }
 
+// Any key of the schema that does not act would do; this is the longest-lived of them.
+TEST(ParseConfigTest, AKeyThatAsksForWhatIsNotDoneYetIsNamed) {
+  EXPECT_EQ(ParseConfig(R"({"queue": {"max_pending": 4}})").inert,
+            std::vector<std::string>{"/queue/max_pending"});
+}
+
+TEST(ParseConfigTest, AKeyAtItsDefaultAsksForNothing) {
+  EXPECT_TRUE(
+      ParseConfig(R"({"queue": {"max_pending": null}, "unload_on_exit": true})").inert.empty());
+}
+
 TEST(ConfigToJsonTest, WhatIsWrittenIsReadAgain) {
   Config config;
   config.max_cached_models = std::nullopt;

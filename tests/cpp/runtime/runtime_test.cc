@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/log.h"
 #include "runtime/global_runtime.h"
 
 namespace hearth {
@@ -31,6 +32,16 @@ TEST(RuntimeTest, AMendedConfigClearsTheFaults) {
   EXPECT_FALSE(runtime.Configure("{", "bad"));
   EXPECT_TRUE(runtime.Configure("{}", "good"));
   EXPECT_TRUE(runtime.config_state().faults.empty());
+}
+
+TEST(RuntimeTest, WhatIsNotActedOnIsToldInTheLog) {
+  Runtime runtime;
+  DrainLog();
+  EXPECT_TRUE(runtime.Configure(R"({"queue": {"max_pending": 4}})", "user directory"));
+  EXPECT_EQ(runtime.config_state().inert, std::vector<std::string>{"/queue/max_pending"});
+  const std::vector<LogLine> lines = DrainLog();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].text.find("/queue/max_pending"), std::string::npos);
 }
 
 TEST(RuntimeTest, ComfysHeadroomOutlivesAReload) {
