@@ -120,6 +120,30 @@ def with_seed(graph: Graph, seed: int) -> Graph:
     return changed
 
 
+def with_lora(graph: Graph, lora: str) -> Graph:
+    """The graph with a LoRA on the model that its diffusion model loader gives."""
+    found = copy.deepcopy(graph)
+    [loader] = [name for name, each in graph.items() if each["class_type"] == "UNETLoader"]
+    for each in found.values():
+        inputs = each["inputs"]
+        for name, value in inputs.items():
+            if value == [loader, 0]:
+                inputs[name] = ["lora", 0]
+    found["lora"] = node(
+        "LoraLoaderModelOnly", model=[loader, 0], lora_name=lora, strength_model=1.0
+    )
+    return found
+
+
+def with_diffusion_model(graph: Graph, name: str) -> Graph:
+    """The graph with another file in its diffusion model loader."""
+    found = copy.deepcopy(graph)
+    for each in found.values():
+        if each["class_type"] == "UNETLoader":
+            each["inputs"]["unet_name"] = name
+    return found
+
+
 def examples() -> dict[str, Graph]:
     """File name and graph of all that `examples/api/` holds."""
     round_robin = {

@@ -165,26 +165,45 @@ def vae_tensors() -> list[TensorSpec]:
     return specs + _group_norm("decoder.norm_out", source) + _conv("decoder.conv_out", 3, source)
 
 
-def files(second_transformer: bool = False) -> dict[str, list[TensorSpec]]:
-    """Path below the models folder and tensors of each file."""
+def lora_tensors(rank: int = 16) -> list[TensorSpec]:
+    """A LoRA on the attention and the feed-forward of every layer, in ComfyUI's generic names."""
+    shapes = {
+        "attention.qkv": (3 * _WIDTH, _WIDTH),
+        "attention.out": (_WIDTH, _WIDTH),
+        "feed_forward.w1": (_HIDDEN, _WIDTH),
+        "feed_forward.w2": (_WIDTH, _HIDDEN),
+        "feed_forward.w3": (_HIDDEN, _WIDTH),
+    }
+    specs = []
+    for index in range(_LAYERS):
+        for name, (rows, columns) in shapes.items():
+            stem = f"diffusion_model.layers.{index}.{name}"
+            specs.append(_weight(f"{stem}.lora_A.weight", rank, columns))
+            specs.append(_weight(f"{stem}.lora_B.weight", rows, rank))
+    return specs
+
+
+def files(transformers: int = 1) -> dict[str, list[TensorSpec]]:
+    """Path below the models folder and tensors of each file; transformers: one to three."""
     found = {
         "diffusion_models/z_image_turbo_bf16.safetensors": transformer_tensors(),
         "text_encoders/qwen_3_4b.safetensors": text_encoder_tensors(),
         "vae/ae.safetensors": vae_tensors(),
     }
-    if second_transformer:
-        found["diffusion_models/z_image_second_bf16.safetensors"] = transformer_tensors()
+    for name in ("second", "third")[: transformers - 1]:
+        found[f"diffusion_models/z_image_{name}_bf16.safetensors"] = transformer_tensors()
+    found["loras/z_image_lora.safetensors"] = lora_tensors()
     return found
 
 
 def write_all(
-    models: Path, *, second_transformer: bool = False, progress: Callable[[int], None] | None = None
+    models: Path, *, transformers: int = 1, progress: Callable[[int], None] | None = None
 ) -> None:
     """Writes the files under `models`, each with values of its own, with up to 16 threads."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     # One torch thread per writer: the pools of sixteen writers would get into each other's way.
     torch.set_num_threads(1)
-    for seed, (name, specs) in enumerate(files(second_transformer).items(), start=1):
+    for seed, (name, specs) in enumerate(files(transformers).items(), start=1):
         write_safetensors(models / name, specs, seed, threads=threads, progress=progress)
 
 
@@ -192,14 +211,16 @@ def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("models", type=Path, help="models folder to write into")
     parser.add_argument("--second", action="store_true", help="a second transformer, to switch to")
+    parser.add_argument("--third", action="store_true", help="and a third")
     given = parser.parse_args()
-    total = sum(total_bytes(specs) for specs in files(given.second).values())
+    transformers = 3 if given.third else 2 if given.second else 1
+    total = sum(total_bytes(specs) for specs in files(transformers).values())
     columns = ("writing", BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns) as bar:
         task = bar.add_task("writing", total=total)
         write_all(
             given.models,
-            second_transformer=given.second,
+            transformers=transformers,
             progress=lambda written: bar.update(task, advance=written),
         )
     return 0

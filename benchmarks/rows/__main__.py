@@ -8,7 +8,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from benchmarks.harness.comfy_server import (
     find_comfy,
 )
 from benchmarks.harness.hearth_face import HearthConfig, HearthFace, wait_until
-from benchmarks.rows.catalogue import ROWS, Row
+from benchmarks.harness.workflows import with_diffusion_model
+from benchmarks.rows import page_cache
+from benchmarks.rows.catalogue import ROWS, Row, Samples
 from benchmarks.rows.session import Session
 from benchmarks.rows.variants import VARIANTS, Variant
 
@@ -39,6 +42,8 @@ class Plan:
     models: Path
     out: Path
     count: int
+    starts: int
+    cold: bool
     cpu: bool
 
 
@@ -49,10 +54,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--variants", default="stock,hearth", help=f"of {', '.join(VARIANTS)}")
     parser.add_argument("--models", type=Path, required=True, help="models folder")
     parser.add_argument(
-        "--workflow", type=Path, action="append", required=True, help="A, then B, then C …"
+        "--workflow",
+        action="append",
+        required=True,
+        help="A, then B, then C …; FILE=NAME has the diffusion model NAME in it instead",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder; lines go to rows.jsonl")
     parser.add_argument("--count", type=int, default=5, help="samples a row")
+    parser.add_argument("--starts", type=int, default=1, help="process starts for first_image")
+    parser.add_argument(
+        "--cold", action="store_true", help="drop the models from the page cache before each start"
+    )
     parser.add_argument("--cpu", action="store_true")
     given = parser.parse_args(arguments)
     for asked, known in ((given.rows, names), (given.variants, list(VARIANTS))):
@@ -60,6 +72,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         if unknown:
             parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
     return given
+
+
+def _graph(wish: str) -> dict[str, Any]:
+    file, _, model = wish.partition("=")
+    graph: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
+    return with_diffusion_model(graph, model) if model else graph
 
 
 def _done(lines: Path) -> set[tuple[str, str]]:
@@ -115,21 +133,45 @@ def _seconds_until_ready(server: ComfyServer, started: float) -> float:
     return time.monotonic() - started
 
 
+@contextmanager
+def _running(plan: Plan, variant: Variant) -> Iterator[Session]:
+    (page_cache.drop if plan.cold else page_cache.fill)(plan.models)
+    started = time.monotonic()
+    with ComfyServer(_spec(plan, variant)) as server:
+        answered = time.monotonic() - started
+        ready = _seconds_until_ready(server, started) if variant.has_hearth else answered
+        yield Session(variant, server, dict(plan.graphs), answered, ready)
+
+
+def _first_images(plan: Plan, variant: Variant) -> list[Samples]:
+    """Of all process starts but the last."""
+    [row] = [row for row in ROWS if row.name == "first_image"]
+    samples = []
+    for _ in range(plan.starts - 1):
+        with _running(plan, variant) as session:
+            samples.append(row.measure(session, 1))
+    return samples
+
+
+def _flat(name: str, samples: Sequence[Samples]) -> list[float]:
+    return [value for each in samples for value in each[name]]
+
+
 def _measure(plan: Plan, variant: Variant, lines: Path, console: Console) -> None:
     done = _done(lines)
     rows = [row for row in plan.rows if (variant.name, row.name) not in done]
     if not rows:
         return
-    started = time.monotonic()
-    with ComfyServer(_spec(plan, variant)) as server:
-        answered = time.monotonic() - started
-        ready = _seconds_until_ready(server, started) if variant.has_hearth else answered
-        session = Session(variant, server, plan.graphs, answered, ready)
+    earlier = _first_images(plan, variant) if rows[0].name == "first_image" else []
+    with _running(plan, variant) as session:
         for row in rows:
             session.pixels.clear()
             samples = row.measure(session, plan.count)
+            if row.name == "first_image":
+                samples = {name: [*_flat(name, earlier), *samples[name]] for name in samples}
             entry: dict[str, Any] = {"variant": variant.name, "row": row.name, "samples": samples}
-            entry |= {"pixels": session.pixels, "reads": len(server.reads())} | _machine()
+            entry |= {"pixels": session.pixels, "reads": len(session.server.reads())}
+            entry |= {"page_cache": "cold" if plan.cold else "warm"} | _machine()
             with lines.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
             shown = {name: [round(each, 3) for each in values] for name, values in samples.items()}
@@ -139,13 +181,11 @@ def _measure(plan: Plan, variant: Variant, lines: Path, console: Console) -> Non
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when every row of every variant was measured; a variant that fails is named."""
     given = _parse(arguments)
-    graphs = {
-        chr(ord("A") + place): json.loads(path.read_text(encoding="utf-8"))
-        for place, path in enumerate(given.workflow)
-    }
+    graphs = {chr(ord("A") + place): _graph(each) for place, each in enumerate(given.workflow)}
     wanted = set(given.rows.split(","))
     rows = tuple(row for row in ROWS if row.name in wanted)
-    plan = Plan(rows, graphs, given.models, given.out, given.count, given.cpu)
+    wishes = (given.count, given.starts, given.cold, given.cpu)
+    plan = Plan(rows, graphs, given.models, given.out, *wishes)
     plan.out.mkdir(parents=True, exist_ok=True)
     console, failed = Console(), False
     for name in given.variants.split(","):

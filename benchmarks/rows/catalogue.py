@@ -40,6 +40,16 @@ def _first_use(session: Session, _: int) -> Samples:
     return {"seconds": [session.request("B", 100)]}
 
 
+def _lora(session: Session, count: int) -> Samples:
+    session.request("A", 500)
+    first = session.request(session.with_lora("A"), 501)
+    seconds = []
+    for turn in range(count):
+        session.request("A", 510 + turn)
+        seconds.append(session.request(session.with_lora("A"), 550 + turn))
+    return {"seconds": seconds, "first": [first], **_now(session)}
+
+
 def _switch_fits(session: Session, count: int) -> Samples:
     seconds = [
         session.request(letter, 200 + turn) for turn in range(count) for letter in ("A", "B")
@@ -75,7 +85,7 @@ def _closed_loop(session: Session, count: int) -> Samples:
 
 
 def _round_robin(session: Session, count: int) -> Samples:
-    letters = sorted(session.graphs)
+    letters = sorted(letter for letter in session.graphs if "+" not in letter)
     seconds = [
         session.request(letter, 2000 + turn) for turn in range(4 * count) for letter in letters
     ]
@@ -93,9 +103,13 @@ ROWS = (
     Row("switch_fits", "switch, both transformers fit in VRAM", _switch_fits),
     Row("switch_moves", "switch, the transformer must move to VRAM", _switch_moves),
     Row("switch_pressed", "switch, 20 GiB of VRAM left by others", _switch_under_pressure),
+    Row("lora", "a LoRA switched on", _lora),
     Row("round_robin", "all workflows in turn", _round_robin),
     Row("closed_loop", "one client, one request after the other", _closed_loop),
 )
+
+
+ADDED = {"first_use", "switch_fits", "switch_moves", "switch_pressed", "lora"}
 
 
 def added(seconds: list[float], same_model: list[float]) -> tuple[float, float]:

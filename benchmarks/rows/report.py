@@ -7,12 +7,10 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.rows.catalogue import ROWS, added
-
-_ADDED_ROWS = {"first_use", "switch_fits", "switch_moves", "switch_pressed"}
+from benchmarks.rows.catalogue import ADDED, ROWS, added
 
 Entry = dict[str, Any]
 
@@ -61,18 +59,37 @@ def _cell(row: str, variant: str, found: dict[tuple[str, str], Entry]) -> str:
     if entry is None:
         return "–"
     samples = entry["samples"]
-    text = _seconds(row, samples["seconds"], found.get(("same_model", variant)))
+    base = found.get(("same_model", variant))
+    text = _seconds(row, samples["seconds"], base)
     if "start" in samples:
-        text = f"{samples['start'][0]:.1f}, ready {samples['ready'][0]:.1f}, then {text}"
+        start, ready = median(samples["start"]), median(samples["ready"])
+        text = f"{start:.1f}, ready {ready:.1f} (worst {max(samples['ready']):.1f}), then {text}"
     if "total" in samples:
-        text = f"{samples['total'][0]:.1f} in all, {text}"
+        text = f"{samples['total'][0]:.1f} in all{_over(samples, base)}"
+    if row == "closed_loop":
+        text = _tail(samples["seconds"])
     if "anonymous_gib" in samples:
         text += f"; {samples['anonymous_gib'][0]:.1f} GiB"
     return text
 
 
+def _over(samples: dict[str, list[float]], base: Entry | None) -> str:
+    """By how much a sequence took longer than as many requests of one model."""
+    if base is None:
+        return ""
+    count = len(samples["seconds"])
+    over = samples["total"][0] - count * median(base["samples"]["seconds"])
+    return f" ({over:+.1f} over {count} of one model)"
+
+
+def _tail(seconds: list[float]) -> str:
+    middle = median(seconds)
+    p95 = quantiles(seconds, n=20)[-1]
+    return f"P50 {middle:.3f}, P95 / P50 {p95 / middle:.2f}, max / P50 {max(seconds) / middle:.2f}"
+
+
 def _seconds(row: str, seconds: list[float], base: Entry | None) -> str:
-    if row in _ADDED_ROWS and base is not None:
+    if row in ADDED and base is not None:
         middle, worst = added(seconds, base["samples"]["seconds"])
         return f"{middle:+.2f} (worst {worst:+.2f})"
     return f"{median(seconds):.2f} (worst {max(seconds):.2f})"

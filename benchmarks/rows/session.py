@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.harness.client import ComfyClient, Graph
 from benchmarks.harness.comfy_server import ComfyServer
-from benchmarks.harness.workflows import with_seed
+from benchmarks.harness.workflows import with_lora, with_seed
 from benchmarks.main_job.phase import device_memory_used
 from benchmarks.rows.variants import Variant
 
@@ -43,6 +43,14 @@ class Session:
             raise RuntimeError(f"{self.variant.name}: {letter} failed: {result.error}")
         self.pixels[f"{letter}/{seed}"] = ",".join(result.pixels)
         return _success_time(result.messages) - started
+
+    def with_lora(self, letter: str) -> str:
+        """The letter of that graph with the first LoRA of the models folder on its model."""
+        wanted = f"{letter}+lora"
+        if wanted not in self.graphs:
+            _, names = self.client.get_any("/models/loras")
+            self.graphs[wanted] = with_lora(self.graphs[letter], names[0])
+        return wanted
 
     def force_out_transformers(self) -> None:
         """Has every diffusion model leave VRAM, as another model's demand would."""

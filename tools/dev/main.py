@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("asan", help="the C++ tests under AddressSanitizer and UBSan")
     commands.add_parser("tsan", help="the C++ tests under ThreadSanitizer")
     fuzz = commands.add_parser("fuzz", help="run the fuzzers")
-    fuzz.add_argument("seconds", type=int, nargs="?", default=60, help="per target, default 60")
+    fuzz.add_argument("seconds", type=int, nargs="?", default=600, help="per target, default 600")
     commands.add_parser("clean", help="remove what was built")
     return parser
 
