@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,18 +25,12 @@ class MappedBytes:
         driver may refuse one copy over two ranges that were registered apart."""
         end, pieces = offset + size, list[torch.Tensor]()
         while offset < end:
-            taken = self._longest(offset, end - offset)
+            taken = min(end - offset, self._file.copyable_bytes(offset))
             if taken == 0:
                 return []
             pieces.append(self._whole[offset : offset + taken])
             offset += taken
         return pieces
-
-    def _longest(self, offset: int, most: int) -> int:
-        if self._file.is_copyable(offset, most):
-            return most
-        fits = range(1, most)
-        return bisect_left(fits, True, key=lambda size: not self._file.is_copyable(offset, size))
 
 
 class HeldFiles:

@@ -345,10 +345,6 @@ class HostFile:
         """
         How many bytes from there on a device copies in one go.
         """
-    def is_copyable(self, offset: typing.SupportsInt, nbytes: typing.SupportsInt) -> bool:
-        """
-        Whether a device copies this range in one go.
-        """
     def lock(self, max_bytes: typing.SupportsInt | None = None) -> int:
         """
         Keeps the next bytes in RAM; returns how many.

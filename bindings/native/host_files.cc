@@ -111,12 +111,6 @@ void BindFileWork(FileClass& file) {
           [](const PythonHostFile& self) { return self.get()->registered_bytes(); },
           "From the file's beginning on.")
       .def(
-          "is_copyable",
-          [](const PythonHostFile& self, std::uint64_t offset, std::uint64_t nbytes) {
-            return self.get()->IsCopyable(offset, nbytes);
-          },
-          "offset"_a, "nbytes"_a, Released(), "Whether a device copies this range in one go.")
-      .def(
           "copyable_bytes",
           [](const PythonHostFile& self, std::uint64_t offset) {
             return self.get()->CopyableBytes(offset);
