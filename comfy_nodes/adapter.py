@@ -143,6 +143,17 @@ class ComfyAdapter:
             return "a toy transfer did not arrive byte for byte"
         return ""
 
+    def is_interrupted(self) -> bool:
+        """Whether the user has asked for the end of the running prompt."""
+        asked = getattr(self.management, "processing_interrupted", None)
+        return bool(asked()) if callable(asked) else False
+
+    def stop_if_interrupted(self) -> None:
+        """Throws ComfyUI's own interrupt if there is one; in some versions a BaseException."""
+        stop = getattr(self.management, "throw_exception_if_processing_interrupted", None)
+        if callable(stop):
+            stop()
+
     def finish_transfers(self) -> None:
         """Waits until the device has read everything it was told to read."""
         device = self.management.get_torch_device()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from .stock_loaders import FileStamp
 
 _LOG = logging.getLogger("hearth")
+_SECONDS_BETWEEN_QUESTIONS = 0.2
 
 
 class MappedBytes:
@@ -63,19 +64,21 @@ class HeldFiles:
                 continue
             self._files[file.identity.device, file.identity.inode] = file
 
-    def make_ready(self) -> None:
-        """Waits until the files are read and registers them, once."""
+    def make_ready(self, is_wanted: Callable[[], bool]) -> None:
+        """Waits until the files are read and registers them, once. Asks several times a second
+        whether that is still wanted; if not, it stops, and the next call begins again."""
         if self._ready:
             return
-        self._ready = True
         for place, file in self._files.items():
             try:
-                file.read_ahead(wait=True)
+                if not _read(file, is_wanted):
+                    return
                 file.register()
             except (OSError, RuntimeError, ValueError) as error:
                 _LOG.info("a file is not registered for transfers: %s", error)
             if file.registered_bytes > 0:
                 self._bytes[place] = MappedBytes(file)
+        self._ready = True
 
     def find(self, device: int, inode: int) -> MappedBytes | None:
         """The registered bytes of that file, if it is one of ours."""
@@ -88,3 +91,12 @@ class HeldFiles:
             file.close()
         self._files.clear()
         self._ready = False
+
+
+def _read(file: Any, is_wanted: Callable[[], bool]) -> bool:
+    file.read_ahead(wait=False)
+    while not file.wait_for_read_ahead(_SECONDS_BETWEEN_QUESTIONS):
+        if not is_wanted():
+            file.cancel_read_ahead()
+            return False
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hearth.device import probe
@@ -33,9 +33,10 @@ class Feed:
         """Maps the files and begins to read them."""
         self._files.open()
 
-    def make_ready(self) -> None:
-        """Waits until the files are read and registered; does nothing the second time."""
-        self._files.make_ready()
+    def make_ready(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Waits until the files are read and registered, or no longer wanted; does nothing once
+        they are."""
+        self._files.make_ready(is_wanted)
 
     def give(self, module: Any) -> Supplied:
         """Gives a model its pins, after ComfyUI has prepared it for work."""

@@ -54,6 +54,8 @@ class UseRecorder:
                 return original(*args, **kwargs)
             models = args[0] if args else kwargs.get("models", ())
             work = self._guarded(lambda: self._begin(models)) or []
+            # Outside the guard: an interrupt that ended the wait for a file ends the prompt.
+            self._host.adapter.stop_if_interrupted()
             started = time.perf_counter()
             result = original(*args, **kwargs)
             ms = (time.perf_counter() - started) * 1000.0
@@ -71,7 +73,7 @@ class UseRecorder:
                 continue
             self._host.scope.use(resident.key)
             if resident.feed is not None and not resident.released:
-                resident.feed.make_ready()
+                resident.feed.make_ready(lambda: not self._host.adapter.is_interrupted())
             work.append(_Work(resident, patcher, loaded_bytes(patcher)))
         return work
 

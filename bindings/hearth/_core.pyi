@@ -371,6 +371,10 @@ class HostFile:
         """
         These bytes without copying them; the view keeps them mapped.
         """
+    def wait_for_read_ahead(self, max_seconds: typing.SupportsFloat) -> bool:
+        """
+        Returns whether nothing is being read any more.
+        """
     @property
     def address(self) -> int:
         """

@@ -98,6 +98,12 @@ void BindFileWork(FileClass& file) {
   file.def("read_ahead", &ReadAheadOf, "threads"_a = 0, "max_bytes"_a = 0, "wait"_a = false,
            Released(), "Brings the bytes into RAM with several threads.")
       .def(
+          "wait_for_read_ahead",
+          [](const PythonHostFile& self, double max_seconds) {
+            return self.get()->WaitForReadAhead(std::chrono::duration<double>(max_seconds));
+          },
+          "max_seconds"_a, Released(), "Returns whether nothing is being read any more.")
+      .def(
           "cancel_read_ahead", [](const PythonHostFile& self) { self.get()->CancelReadAhead(); },
           Released())
       .def_property_readonly("progress", &ProgressDict)

@@ -50,6 +50,12 @@ class CondVar {
     condition_.wait(lock);
     lock.release();
   }
+  // The same, and wakes at `until` at the latest.
+  void WaitUntil(Mutex& mutex, std::chrono::steady_clock::time_point until) HEARTH_REQUIRES(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    condition_.wait_until(lock, until);
+    lock.release();
+  }
   void NotifyAll() noexcept { condition_.notify_all(); }
 
  private:

@@ -131,9 +131,11 @@ void HostFile::StartReadAhead(ReadAheadOptions options) {
   reader_.swap(next);
 }
 
-void HostFile::WaitForReadAhead() {
-  if (const std::shared_ptr<ReadAhead> reader = this->reader()) reader->Wait();
+bool HostFile::WaitForReadAhead(std::chrono::duration<double> most) {
+  const std::shared_ptr<ReadAhead> reader = this->reader();
+  const bool done = reader == nullptr || reader->Wait(most);
   RequireSound();
+  return done;
 }
 
 void HostFile::CancelReadAhead() {

@@ -2,6 +2,7 @@
 #define HEARTH_HOSTTIER_HOST_FILE_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -57,8 +58,10 @@ class HostFile {
 
   // Begins to read, unless that is under way; returns at once.
   void StartReadAhead(ReadAheadOptions options) HEARTH_EXCLUDES(mutex_);
-  // Throws CheckpointCorrupt when some of it could not be read.
-  void WaitForReadAhead() HEARTH_EXCLUDES(mutex_);
+  // Waits for so long at most; returns whether nothing is being read any more. Throws
+  // CheckpointCorrupt when some of it could not be read.
+  bool WaitForReadAhead(std::chrono::duration<double> most = ReadAhead::kForEver)
+      HEARTH_EXCLUDES(mutex_);
   void CancelReadAhead() HEARTH_EXCLUDES(mutex_);
   ReadProgress read_progress() const HEARTH_EXCLUDES(mutex_);
 

@@ -142,9 +142,13 @@ void ReadAhead::Fail(std::uint64_t offset, std::string fault) {
   fault_offset_ = offset;
 }
 
-void ReadAhead::Wait() {
+bool ReadAhead::Wait(std::chrono::duration<double> most) {
+  using Clock = std::chrono::steady_clock;
+  const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                        std::min(std::max(most, most.zero()), kForEver));
   MutexLock lock(mutex_);
-  while (running_ > 0) changed_.Wait(mutex_);
+  while (running_ > 0 && Clock::now() < until) changed_.WaitUntil(mutex_, until);
+  return running_ == 0;
 }
 
 bool ReadAhead::is_finished() const {

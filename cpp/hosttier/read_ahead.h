@@ -2,6 +2,7 @@
 #define HEARTH_HOSTTIER_READ_AHEAD_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <thread>
@@ -31,6 +32,9 @@ struct ReadProgress {
 // Thread-safe.
 class ReadAhead {
  public:
+  // A clock's time points cannot hold much more; it is a year.
+  static constexpr std::chrono::duration<double> kForEver = std::chrono::hours(24 * 365);
+
   // Begins at once. With no thread to be had it reads on the caller's. REQUIRES: the file is mapped
   // and outlives this.
   ReadAhead(const MappedFile& file, const ReadAheadOptions& options);
@@ -41,8 +45,8 @@ class ReadAhead {
 
   // Ends soon: what is being read is finished first (some megabytes a thread).
   void Cancel() { cancelled_.store(true); }
-  // Until it is finished or cancelled.
-  void Wait() HEARTH_EXCLUDES(mutex_);
+  // Until it is finished or cancelled, or for so long; returns whether it is. Huge: for ever.
+  bool Wait(std::chrono::duration<double> most = kForEver) HEARTH_EXCLUDES(mutex_);
   bool is_finished() const HEARTH_EXCLUDES(mutex_);
   ReadProgress progress() const HEARTH_EXCLUDES(mutex_);
 

@@ -98,6 +98,20 @@ TEST_F(ReadAheadTest, CancellingEndsItBeforeItIsDone) {
   EXPECT_EQ(file->read_progress().done_bytes, kSize);
 }
 
+TEST_F(ReadAheadTest, WaitingEndsWhenItsTimeIsOver) {
+  std::barrier begun(2);
+  const HostFileHandle file = Held();
+  std::atomic<bool> is_first{true};
+  system->on_advise = [&] {
+    if (is_first.exchange(false)) begun.arrive_and_wait();
+  };
+  file->StartReadAhead({.threads = 1});
+  EXPECT_FALSE(file->WaitForReadAhead(std::chrono::milliseconds(1)));
+  begun.arrive_and_wait();
+  EXPECT_TRUE(file->WaitForReadAhead());
+  EXPECT_EQ(file->read_progress().done_bytes, kSize);
+}
+
 TEST_F(ReadAheadTest, LettingGoWhileItReadsIsHarmless) {
   for (int i = 0; i < 5; ++i) {
     Held()->StartReadAhead({.threads = 4});
