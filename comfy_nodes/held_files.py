@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from .stock_loaders import FileStamp
 
 _LOG = logging.getLogger("hearth")
 _SECONDS_BETWEEN_QUESTIONS = 0.2
+_SECONDS_OF_A_DAY = 86400.0
 
 
 class MappedBytes:
@@ -53,8 +55,8 @@ class HeldFiles:
         return sum(int(file.nbytes) for file in self._files.values())
 
     def open(self) -> None:
-        """Maps the files and starts reading them ahead; a file that cannot be held is left to
-        ComfyUI, which says itself what is wrong with it."""
+        """Maps the files and starts reading and registering them; a file that cannot be held is
+        left to ComfyUI, which says itself what is wrong with it."""
         for stamp in self._stamps:
             try:
                 file = self._tier.hold(stamp.path)
@@ -63,6 +65,11 @@ class HeldFiles:
                 _LOG.info("a file is not kept mapped: %s", error)
                 continue
             self._files[file.identity.device, file.identity.inode] = file
+        # While ComfyUI builds the model, which is work for one core, and the device waits.
+        files = list(self._files.values())
+        threading.Thread(
+            target=_begin_registering, args=(files,), name="hearth registering", daemon=True
+        ).start()
 
     def make_ready(self, is_wanted: Callable[[], bool]) -> None:
         """Waits until the files are read and registers them, once. Asks several times a second
@@ -91,6 +98,17 @@ class HeldFiles:
             file.close()
         self._files.clear()
         self._ready = False
+
+
+def _begin_registering(files: list[Any]) -> None:
+    """What goes wrong here goes wrong again in make_ready(), which says it."""
+    for file in files:
+        try:
+            file.wait_for_read_ahead(_SECONDS_OF_A_DAY)
+            if not file.progress["cancelled"]:
+                file.register()
+        except (OSError, RuntimeError, ValueError):
+            return  # closed meanwhile, or unsound
 
 
 def _read(file: Any, is_wanted: Callable[[], bool]) -> bool:

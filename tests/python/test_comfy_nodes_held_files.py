@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from typing import Any
 
 import pytest
@@ -23,30 +25,42 @@ class Identity:
 
 
 class SlowFile:
-    """A file of a disk that never ends to read, until it is told to."""
+    """A file of a disk that does not end to read until it is told to; `calls` are the caller's."""
 
     identity = Identity()
     nbytes = 10
     registered_bytes = 0
 
     def __init__(self) -> None:
-        self.is_read = False
         self.calls: list[str] = []
+        self.progress = {"cancelled": False}
+        self.is_read = threading.Event()
+        self.background: queue.Queue[threading.Thread] = queue.Queue()
+        self.registered_by_itself = threading.Event()
+
+    def _note(self, call: str) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.calls.append(call)
 
     def read_ahead(self, wait: bool) -> None:
-        self.calls.append("read")
+        self._note("read")
 
     def wait_for_read_ahead(self, max_seconds: float) -> bool:
-        return self.is_read
+        if threading.current_thread() is threading.main_thread():
+            return self.is_read.is_set()
+        self.background.put(threading.current_thread())
+        return self.is_read.wait(max_seconds)
 
     def cancel_read_ahead(self) -> None:
-        self.calls.append("cancel")
+        self._note("cancel")
 
     def register(self) -> None:
-        self.calls.append("register")
+        self._note("register")
+        if threading.current_thread() is not threading.main_thread():
+            self.registered_by_itself.set()
 
     def close(self) -> None:
-        self.calls.append("close")
+        self._note("close")
 
 
 class Tier:
@@ -74,10 +88,26 @@ def test_after_that_the_next_use_reads_it() -> None:
     file = SlowFile()
     files = held(file)
     files.make_ready(lambda: False)
-    file.is_read = True
+    file.is_read.set()
     files.make_ready(lambda: True)
     files.make_ready(lambda: True)
     assert file.calls == ["read", "cancel", "read", "register"]
+
+
+def test_what_is_read_is_registered_without_anybody_asking() -> None:
+    file = SlowFile()
+    held(file)
+    file.is_read.set()
+    assert file.registered_by_itself.wait(60)
+
+
+def test_what_was_read_only_in_part_is_not() -> None:
+    file = SlowFile()
+    held(file)
+    file.progress["cancelled"] = True
+    file.is_read.set()
+    file.background.get(timeout=60).join(60)
+    assert not file.registered_by_itself.is_set()
 
 
 class Interrupt(BaseException):
