@@ -19,6 +19,12 @@ class FakeRegistrar final : public HostRegistrar {
     std::size_t size;
   };
 
+  // An interface that throws nothing cannot say that there is no memory for its books.
+  FakeRegistrar() {
+    ranges_.reserve(kMostRanges);
+    unregistered_.reserve(kMostRanges);
+  }
+
   std::uint64_t refuse_from = std::numeric_limits<std::uint64_t>::max();  // the nth call, from 0
   bool copies_span = true;
   std::function<void()> on_register;  // before each, outside the lock
@@ -47,6 +53,8 @@ class FakeRegistrar final : public HostRegistrar {
   }
 
  private:
+  static constexpr std::size_t kMostRanges = 4096;
+
   mutable Mutex mutex_;
   std::uint64_t calls_ HEARTH_GUARDED_BY(mutex_) = 0;
   std::vector<Range> ranges_ HEARTH_GUARDED_BY(mutex_);

@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <string>
 
 #include "base/error.h"
+#include "fakes/failing_new.h"
 #include "fakes/tier_fixture.h"
 
 namespace hearth {
@@ -51,6 +53,28 @@ TEST_F(FaultsTest, WhicheverCallFailsTheNextLoadWorks) {
     EXPECT_TRUE(HoldsBytes(*tier->Hold(path), Bytes())) << "after call " << n << " failed";
     tier->Shutdown(true);
     EXPECT_TRUE(registrar->ranges().empty());
+    if (!has_failed) break;
+  }
+}
+
+TEST_F(FaultsTest, WhicheverAllocationFailsTheNextLoadWorks) {
+  const std::string path = folder.Write("a", Bytes());
+  for (std::uint64_t n = 0;; ++n) {
+    ASSERT_LT(n, 5000U);
+    registrar = std::make_shared<FakeRegistrar>();
+    Remake();
+    bool has_failed = false;
+    {
+      const FailingNew failing(n);
+      try {
+        static_cast<void>(Load(path));
+      } catch (const std::bad_alloc&) {  // the named error of its kind
+      }
+      has_failed = failing.has_failed();
+    }
+    EXPECT_TRUE(Load(path)) << "after allocation " << n << " failed";
+    tier->Shutdown(true);
+    EXPECT_TRUE(registrar->ranges().empty()) << "after allocation " << n << " failed";
     if (!has_failed) break;
   }
 }
