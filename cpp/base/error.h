@@ -56,6 +56,21 @@ class CheckpointCorrupt : public Error {
   std::string expected_;
 };
 
+// A sound file that is another model than the one asked for, or lacks a part of it. Carries the
+// first tensor that is missing or has another shape, and what the file looks like (empty: nothing
+// known).
+class CheckpointMismatch : public Error {
+ public:
+  CheckpointMismatch(const std::string& message, std::string tensor, std::string looks_like)
+      : Error(message), tensor_(std::move(tensor)), looks_like_(std::move(looks_like)) {}
+  const std::string& tensor() const noexcept { return tensor_; }
+  const std::string& looks_like() const noexcept { return looks_like_; }
+
+ private:
+  std::string tensor_;
+  std::string looks_like_;
+};
+
 // Device memory did not suffice, after one trim and one retry.
 class DeviceOutOfMemory : public Error {
  public:

@@ -1,0 +1,85 @@
+#include "zimage/denoiser.h"
+
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace hearth {
+namespace {
+
+std::vector<double> ValuesOf(const Sigmas& sigmas) {
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < sigmas.tensor().size(0); ++i) values.push_back(sigmas.value(i));
+  return values;
+}
+
+// x = sigma noise + (1 - sigma) image, the straight path that flow models are trained on.
+at::Tensor Noised(const SamplingRequest& request, const at::Tensor& sigma, at::Device device) {
+  const at::Tensor noise = request.noise.to(device).mul(sigma);
+  if (!request.start.defined()) return noise;
+  return noise.add(request.start.to(device).mul(sigma.neg().add(1.0)));
+}
+
+}  // namespace
+
+ImageDenoiser::ImageDenoiser(const Transformer& transformer, const Prompt& prompt,
+                             const at::Tensor& latents, const at::Tensor& sigmas)
+    : transformer_(transformer),
+      guidance_(prompt.guidance),
+      positive_(MakeGuide(prompt.positive, latents)),
+      sigmas_(ValuesOf(Sigmas(sigmas))),
+      levels_(transformer.PrepareLevels(sigmas)) {
+  if (guidance_ == 1.0) return;
+  if (!prompt.negative.defined()) {
+    throw Error("A guidance other than 1 needs a negative prompt; an empty one will do.");
+  }
+  negative_ = MakeGuide(prompt.negative, latents);
+}
+
+ImageDenoiser::Guide ImageDenoiser::MakeGuide(const at::Tensor& embedding,
+                                              const at::Tensor& latents) const {
+  PreparedCaption caption = transformer_.PrepareCaption(embedding);
+  PreparedImage image = transformer_.PrepareImage(caption, latents.size(2), latents.size(3));
+  return {std::move(caption), std::move(image)};
+}
+
+at::Tensor ImageDenoiser::operator()(const at::Tensor& x, const NoiseLevel& sigma) const {
+  const c10::NoGradGuard no_grad;
+  const auto found = std::find(sigmas_.begin(), sigmas_.end(), sigma.value);
+  const bool known = found != sigmas_.end();
+  const std::int64_t level = known ? found - sigmas_.begin() : 0;
+  const PreparedLevels between =
+      known ? PreparedLevels{} : transformer_.PrepareLevels(sigma.tensor.view({1}));
+  const auto clean = [&](const Guide& guide) {
+    const at::Tensor velocity =
+        transformer_.Velocity(x, guide.caption, guide.image, known ? levels_ : between, level);
+    return x.sub(velocity.mul(sigma.tensor));
+  };
+  const at::Tensor positive = clean(positive_);
+  if (!negative_) return positive;
+  const at::Tensor negative = clean(*negative_);
+  return negative.add(positive.sub(negative).mul(guidance_));
+}
+
+at::Tensor SampleLatents(const Transformer& transformer, const Prompt& prompt,
+                         const SamplingRequest& request, const StepObserver& observe) {
+  const c10::NoGradGuard no_grad;
+  const Sampler sampler(request.sampler);
+  const at::Device device = transformer.options().device;
+  const at::Tensor sigmas = request.sigmas.to(device);
+  if (sigmas.numel() == 0) {
+    return request.start.defined() ? request.start.to(device) : request.noise.to(device).mul(0.0);
+  }
+  const at::Tensor x = Noised(request, sigmas.select(0, 0), device);
+  const ImageDenoiser denoiser(transformer, prompt, x, sigmas);
+  const Denoiser denoise = [&denoiser](const at::Tensor& latents, const NoiseLevel& sigma) {
+    return denoiser(latents, sigma);
+  };
+  const at::Tensor latents = sampler.Sample(x, sigmas, denoise, observe);
+  // 1 where the schedule ends in an image; latents that are still noisy are scaled back.
+  return latents.div(sigmas.select(0, -1).neg().add(1.0));
+}
+
+}  // namespace hearth

@@ -1,0 +1,71 @@
+#include "zimage/text_encoder.h"
+
+#include <ATen/ops/embedding.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hearth {
+namespace {
+
+constexpr double kTheta = 1e6;
+// Qwen3-4B: a file of this width with fewer layers is not whole. Other widths are toys.
+constexpr std::int64_t kWidth = 2560;
+constexpr std::int64_t kLayers = 36;
+
+WeightScope ScopeOf(const CheckpointTensors& tensors, const TextEncoderOptions& options) {
+  return WeightScope(tensors, "Z-Image's text encoder (Qwen3-4B)", options.device)
+      .UnderFirst({"model.", "", "text_encoders.qwen3_4b.transformer.model.",
+                   "qwen3_4b.transformer.model."},
+                  "embed_tokens.weight");
+}
+
+std::int64_t CountLayers(const WeightScope& scope, std::int64_t width) {
+  if (width == kWidth) return kLayers;
+  return std::max<std::int64_t>(scope.Count("layers."), 2);
+}
+
+std::string IdentityOf(const CheckpointTensors& tensors, const TextEncoderOptions& options) {
+  return tensors.identity() + " " + at::toString(options.compute_type) + " " + options.device.str();
+}
+
+}  // namespace
+
+TextEncoder::TextEncoder(const CheckpointTensors& tensors, const TextEncoderOptions& options)
+    : TextEncoder(ScopeOf(tensors, options), options, IdentityOf(tensors, options)) {}
+
+TextEncoder::TextEncoder(const WeightScope& scope, const TextEncoderOptions& options,
+                         std::string identity)
+    : options_(options),
+      identity_(std::move(identity)),
+      embedding_(scope.Get("embed_tokens.weight", {kAnySize, kAnySize})) {
+  scope.RequireUnquantised();
+  const std::int64_t used = CountLayers(scope, width()) - 1;
+  for (std::int64_t i = 0; i < used; ++i) {
+    layers_.emplace_back(scope.Under("layers." + std::to_string(i) + "."), width());
+  }
+}
+
+at::Tensor TextEncoder::Encode(const at::Tensor& tokens) const {
+  const c10::NoGradGuard no_grad;
+  if (tokens.dim() != 2 || tokens.numel() == 0) {
+    throw Error("A text encoder needs a row of tokens for each prompt, and got none.");
+  }
+  const auto last = tokens.max().item<std::int64_t>();
+  if (last >= embedding_.size(0) || tokens.min().item<std::int64_t>() < 0) {
+    throw Error("Token " + std::to_string(last) + " is not among the " +
+                std::to_string(embedding_.size(0)) +
+                " that the text encoder knows: the tokenizer is another model's.");
+  }
+  const at::Tensor ids = tokens.to(options_.device);
+  at::Tensor x = at::embedding(embedding_, ids).to(options_.compute_type);
+  const RopeTable rope =
+      SequenceRope(tokens.size(1), layers_.front().head_width(), kTheta, options_.device);
+  for (const TextLayer& layer : layers_) x = layer(x, rope);
+  return x.to(at::kFloat);
+}
+
+}  // namespace hearth

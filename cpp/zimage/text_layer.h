@@ -1,0 +1,53 @@
+#ifndef HEARTH_ZIMAGE_TEXT_LAYER_H_
+#define HEARTH_ZIMAGE_TEXT_LAYER_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "weights/weight_scope.h"
+#include "zimage/feed_forward.h"
+#include "zimage/linear.h"
+#include "zimage/norm.h"
+#include "zimage/rope.h"
+
+namespace hearth {
+
+// Each token attends to itself and those before it. Several heads of queries share one of keys and
+// values; queries and keys are normed by head.
+class CausalAttention {
+ public:
+  CausalAttention(const WeightScope& scope, std::int64_t width);
+
+  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const;
+  std::int64_t head_width() const { return query_norm_.width(); }
+
+ private:
+  Linear query_;
+  Linear key_;
+  Linear value_;
+  Linear out_;
+  RmsNorm query_norm_;
+  RmsNorm key_norm_;
+};
+
+// One layer of Qwen3: Yang et al., "Qwen3 Technical Report" (2025), arXiv:2505.09388.
+class TextLayer {
+ public:
+  // Throws CheckpointMismatch.
+  TextLayer(const WeightScope& scope, std::int64_t width);
+
+  // `x`: batch x tokens x width.
+  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const;
+  std::int64_t head_width() const { return attention_.head_width(); }
+
+ private:
+  RmsNorm attention_norm_;
+  CausalAttention attention_;
+  RmsNorm feed_norm_;
+  FeedForward feed_forward_;
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ZIMAGE_TEXT_LAYER_H_

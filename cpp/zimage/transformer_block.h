@@ -1,0 +1,62 @@
+#ifndef HEARTH_ZIMAGE_TRANSFORMER_BLOCK_H_
+#define HEARTH_ZIMAGE_TRANSFORMER_BLOCK_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "weights/weight_scope.h"
+#include "zimage/attention.h"
+#include "zimage/feed_forward.h"
+#include "zimage/modulation.h"
+#include "zimage/norm.h"
+
+namespace hearth {
+
+struct BlockSizes {
+  std::int64_t width;
+  double qk_norm_eps;
+};
+
+// Attention, then feed forward, each normed before and after and added to what came in.
+class TransformerBlock {
+ public:
+  // Throws CheckpointMismatch.
+  TransformerBlock(const WeightScope& scope, const BlockSizes& sizes);
+
+  // The plain block, which depends on no noise level.
+  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const;
+
+ protected:
+  at::Tensor Modulated(const at::Tensor& x, const RopeTable& rope, const BlockGates& gates) const;
+
+ private:
+  RmsNorm attention_before_;
+  RmsNorm attention_after_;
+  RmsNorm feed_before_;
+  RmsNorm feed_after_;
+  JointAttention attention_;
+  FeedForward feed_forward_;
+};
+
+// The same with what goes into a branch scaled, and what comes out of it gated, by noise level.
+class ModulatedBlock : private TransformerBlock {
+ public:
+  // `time_width`: of the time embedding.
+  ModulatedBlock(const WeightScope& scope, const BlockSizes& sizes, std::int64_t time_width);
+
+  // `time`: levels x time width. No SiLU before this matrix, other than in the models it descends
+  // from.
+  GateRows GatesAt(const at::Tensor& time) const { return GateRows(modulation_(time)); }
+
+  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope, const BlockGates& gates) const {
+    return Modulated(x, rope, gates);
+  }
+
+ private:
+  Linear modulation_;
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ZIMAGE_TRANSFORMER_BLOCK_H_

@@ -1,0 +1,112 @@
+#include "zimage/vae_decoder.h"
+
+#include <ATen/ops/silu.h>
+#include <ATen/ops/upsample_nearest2d.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hearth {
+namespace {
+
+// Flux's own: a file of this width with less is not whole. Other widths are toys.
+constexpr std::int64_t kWidth = 512;
+constexpr std::int64_t kLevels = 4;
+constexpr std::int64_t kBlocks = 3;
+
+std::int64_t CountOf(const WeightScope& scope, const std::string& stem, std::int64_t width,
+                     std::int64_t of_true_size) {
+  if (width == kWidth) return of_true_size;
+  return std::max<std::int64_t>(scope.Count(stem), 1);
+}
+
+// By layout: the original names first.
+const char* Name(VaeLayout layout, const char* original, const char* diffusers) {
+  return layout == VaeLayout::kOriginal ? original : diffusers;
+}
+
+}  // namespace
+
+VaeDecoder::Source VaeDecoder::SourceOf(const CheckpointTensors& tensors,
+                                        const VaeOptions& options) {
+  const WeightScope scope =
+      WeightScope(tensors, "Z-Image's VAE (Flux's autoencoder)", options.device)
+          .UnderFirst({"", "vae.", "first_stage_model."}, "decoder.conv_in.weight");
+  if (scope.Has("post_quant_conv.weight")) {
+    scope.Refuse("post_quant_conv.weight",
+                 "it has \"post_quant_conv.weight\", as other models' VAEs do");
+  }
+  scope.RequireUnquantised();
+  const bool diffusers = scope.Has("decoder.mid_block.resnets.0.conv1.weight");
+  return {scope.Under("decoder."), diffusers ? VaeLayout::kDiffusers : VaeLayout::kOriginal};
+}
+
+VaeDecoder::VaeDecoder(const CheckpointTensors& tensors, const VaeOptions& options)
+    : VaeDecoder(SourceOf(tensors, options), options) {}
+
+VaeDecoder::VaeDecoder(const Source& source, const VaeOptions& options)
+    : options_(options),
+      in_(source.decoder.Under("conv_in."), kAnySize, kAnySize, 3),
+      middle_first_(
+          source.decoder.Under(Name(source.layout, "mid.block_1.", "mid_block.resnets.0.")),
+          source.layout, in_.rows()),
+      middle_attention_(
+          source.decoder.Under(Name(source.layout, "mid.attn_1.", "mid_block.attentions.0.")),
+          source.layout, in_.rows()),
+      middle_second_(
+          source.decoder.Under(Name(source.layout, "mid.block_2.", "mid_block.resnets.1.")),
+          source.layout, in_.rows()),
+      level_count_(
+          CountOf(source.decoder, Name(source.layout, "up.", "up_blocks."), in_.rows(), kLevels)) {
+  std::int64_t width = in_.rows();
+  for (std::int64_t i = 0; i < level_count_; ++i) {
+    levels_.push_back(ReadLevel(source, i, width));
+    width = levels_.back().blocks.back().width();
+  }
+  out_norm_.emplace(source.decoder.Under(Name(source.layout, "norm_out.", "conv_norm_out.")),
+                    width);
+  out_.emplace(source.decoder.Under("conv_out."), 3, width, 3);
+}
+
+VaeDecoder::Level VaeDecoder::ReadLevel(const Source& source, std::int64_t index,
+                                        std::int64_t width) const {
+  // The original counts from the largest image, and runs them from the last to the first.
+  const std::int64_t place =
+      source.layout == VaeLayout::kOriginal ? level_count_ - 1 - index : index;
+  const WeightScope scope =
+      source.decoder.Under(Name(source.layout, "up.", "up_blocks.") + std::to_string(place) + ".");
+  const std::string stem = Name(source.layout, "block.", "resnets.");
+  Level level;
+  const std::int64_t blocks = CountOf(scope, stem, in_.rows(), kBlocks);
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    level.blocks.emplace_back(scope.Under(stem + std::to_string(i) + "."), source.layout, width);
+    width = level.blocks.back().width();
+  }
+  if (index + 1 < level_count_) {
+    level.upsample.emplace(scope.Under(Name(source.layout, "upsample.conv.", "upsamplers.0.conv.")),
+                           width, width, 3);
+  }
+  return level;
+}
+
+at::Tensor VaeDecoder::Decode(const at::Tensor& latents) const {
+  const c10::NoGradGuard no_grad;
+  if (latents.dim() != 4 || latents.size(1) != channels()) {
+    throw Error("This VAE decodes latents of batch x " + std::to_string(channels()) +
+                " x height x width; were these made for another model?");
+  }
+  at::Tensor x = in_(latents.to(options_.device, options_.compute_type));
+  x = middle_second_(middle_attention_(middle_first_(x)));
+  for (const Level& level : levels_) {
+    for (const ResidualBlock& block : level.blocks) x = block(x);
+    if (!level.upsample) continue;
+    x = (*level.upsample)(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
+  }
+  return (*out_)(at::silu((*out_norm_)(x))).to(at::kFloat);
+}
+
+}  // namespace hearth
