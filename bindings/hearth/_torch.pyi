@@ -1,13 +1,14 @@
 """Made by `./dev stubs` from the built module; do not edit."""
 
 """
-What hearth computes on tensors: the steps of samplers.
+What hearth computes on tensors: the steps of samplers, and Z-Image.
 """
 from __future__ import annotations
 import collections.abc
+import os
 import torch
 import typing
-__all__: list[str] = ['Sampler', 'native_api', 'torch_version']
+__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'Sampler', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
 class Sampler:
     """
     A sampler by ComfyUI's name; may be used by any thread.
@@ -26,6 +27,141 @@ class Sampler:
         The latents after the last step. Calls denoise(x, sigma) and, when it has answered,
         observe(index, x, sigma, sigma_hat, denoised); sigmas are tensors without dimensions.
         """
+class CheckpointTensors:
+    """
+    The tensors of one model, by the names of its file.
+    """
+    @staticmethod
+    def of(name: str, tensors: collections.abc.Mapping[str, torch.Tensor]) -> CheckpointTensors:
+        """
+        Tensors that somebody else owns; the name must differ for different ones.
+        """
+    def __contains__(self, name: str) -> bool:
+        ...
+    def __getitem__(self, name: str) -> torch.Tensor:
+        """
+        Raises KeyError.
+        """
+    def __init__(self, paths: collections.abc.Sequence[os.PathLike | str | bytes]) -> None:
+        """
+        Views of held files: one, or the shards of one model. Read-only: writing ends the
+        process. Raises CheckpointNotFoundError and CheckpointCorruptError.
+        """
+    def __len__(self) -> int:
+        ...
+    def looks_like(self) -> str:
+        """
+        What kind of file it is by its names, for people; empty when unknown.
+        """
+    def names(self) -> list[str]:
+        """
+        Sorted.
+        """
+    @property
+    def identity(self) -> str:
+        """
+        Equal for equal bytes only.
+        """
+    @property
+    def name(self) -> str:
+        """
+        The file's, for people.
+        """
+class ZImagePrompt:
+    """
+    What an image is to show, as embeddings.
+    """
+    def __init__(self, positive: torch.Tensor, negative: torch.Tensor | None = None, guidance: typing.SupportsFloat = 1.0) -> None:
+        """
+        The negative one is looked at with a guidance other than 1 only.
+        """
+class ZImageSampling:
+    """
+    What one run of a sampler begins with.
+    """
+    def __init__(self, sampler: str, sigmas: torch.Tensor, noise: torch.Tensor, start: torch.Tensor | None = None) -> None:
+        """
+        `start`: latents in the transformer's format; None: empty ones.
+        """
+class ZImageTransformer:
+    """
+    S3-DiT; may be used by any thread.
+    """
+    def __init__(self, tensors: CheckpointTensors, *, compute_type: torch.dtype, device: torch.device, qk_norm_eps: typing.SupportsFloat) -> None:
+        """
+        Raises CheckpointMismatchError.
+        """
+    def sample(self, prompt: ZImagePrompt, request: ZImageSampling, observe: typing.Any = None) -> torch.Tensor:
+        """
+        Latents in the transformer's format, float32. Calls observe(index, x, denoised).
+        """
+    @property
+    def caption_width(self) -> int:
+        ...
+    @property
+    def channels(self) -> int:
+        ...
+class ZImageDenoiser:
+    """
+    The denoiser of one image; what no step changes is computed once.
+    """
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """
+        The estimate of the clean latents. `sigma`: without dimensions.
+        """
+    def __init__(self, transformer: ZImageTransformer, prompt: ZImagePrompt, latents: torch.Tensor, sigmas: torch.Tensor) -> None:
+        """
+        `latents` for their size only.
+        """
+class ZImageTextEncoder:
+    """
+    Qwen3 as Z-Image uses it.
+    """
+    def __init__(self, tensors: CheckpointTensors, *, compute_type: torch.dtype, device: torch.device) -> None:
+        """
+        Raises CheckpointMismatchError.
+        """
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """
+        batch x tokens of int64 to batch x tokens x width of float32.
+        """
+    @property
+    def identity(self) -> str:
+        ...
+    @property
+    def width(self) -> int:
+        ...
+class EmbeddingCache:
+    """
+    The embeddings of the last prompts.
+    """
+    def __init__(self, max_entries: typing.SupportsInt) -> None:
+        ...
+    def encode(self, encoder: ZImageTextEncoder, tokens: collections.abc.Sequence[typing.SupportsInt]) -> torch.Tensor:
+        """
+        1 x tokens x width; not to be written to.
+        """
+    @property
+    def stats(self) -> dict:
+        ...
+class ZImageVaeDecoder:
+    """
+    The decoder of Flux's autoencoder.
+    """
+    def __init__(self, tensors: CheckpointTensors, *, compute_type: torch.dtype, device: torch.device) -> None:
+        """
+        Raises CheckpointMismatchError.
+        """
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """
+        Latents as zimage_for_vae gives them, to batch x 3 x height x width, -1 to 1.
+        """
+    @property
+    def channels(self) -> int:
+        ...
+    @property
+    def scale(self) -> int:
+        ...
 def native_api() -> str:
     """
     Hash of the stub file this module was built with.
@@ -33,4 +169,32 @@ def native_api() -> str:
 def torch_version() -> str:
     """
     Version of the torch this module was built against.
+    """
+def zimage_as_bytes(image: torch.Tensor) -> torch.Tensor:
+    """
+    uint8, cut off and not rounded.
+    """
+def zimage_as_image(decoded: torch.Tensor) -> torch.Tensor:
+    """
+    batch x height x width x 3, 0 to 1.
+    """
+def zimage_for_transformer(latents: torch.Tensor) -> torch.Tensor:
+    """
+    From the VAE's format.
+    """
+def zimage_for_vae(latents: torch.Tensor) -> torch.Tensor:
+    """
+    From the transformer's format.
+    """
+def zimage_levels(shift: typing.SupportsFloat) -> torch.Tensor:
+    """
+    The 1000 noise levels, lowest first.
+    """
+def zimage_noise(shape: collections.abc.Sequence[typing.SupportsInt], seed: typing.SupportsInt) -> torch.Tensor:
+    """
+    The noise of ComfyUI's samplers for this seed.
+    """
+def zimage_simple_sigmas(shift: typing.SupportsFloat, steps: typing.SupportsInt, denoise: typing.SupportsFloat = 1.0) -> torch.Tensor:
+    """
+    ComfyUI's schedule `simple`.
     """

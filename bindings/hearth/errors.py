@@ -43,6 +43,18 @@ class CheckpointCorruptError(HearthError, ValueError):
         self.expected = expected
 
 
+class CheckpointMismatchError(HearthError, ValueError):
+    """A sound file that is another model than the one asked for, or lacks a part of it.
+
+    Carries the first tensor that is missing or has another shape, and what the file looks like.
+    """
+
+    def __init__(self, message: str, tensor: str = "", looks_like: str = "") -> None:
+        super().__init__(message)
+        self.tensor = tensor
+        self.looks_like = looks_like
+
+
 class DeviceOutOfMemoryError(HearthError, MemoryError):
     """Device memory did not suffice, after one trim and one retry."""
 

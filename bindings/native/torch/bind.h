@@ -5,7 +5,10 @@
 
 namespace hearth {
 
+void RegisterErrors(pybind11::module_& module);
 void BindSampling(pybind11::module_& module);
+void BindWeights(pybind11::module_& module);
+void BindZImage(pybind11::module_& module);
 
 }  // namespace hearth
 

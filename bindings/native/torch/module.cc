@@ -28,12 +28,15 @@ void RequireTorchOfTheBuild() {
 
 PYBIND11_MODULE(_torch, module) {
   RequireTorchOfTheBuild();
-  module.doc() = "What hearth computes on tensors: the steps of samplers.";
+  module.doc() = "What hearth computes on tensors: the steps of samplers, and Z-Image.";
   module.def(
       "native_api", [] { return HEARTH_NATIVE_API; },
       "Hash of the stub file this module was built with.");
   module.def(
       "torch_version", [] { return HEARTH_TORCH_VERSION; },
       "Version of the torch this module was built against.");
+  hearth::RegisterErrors(module);
   hearth::BindSampling(module);
+  hearth::BindWeights(module);
+  hearth::BindZImage(module);
 }

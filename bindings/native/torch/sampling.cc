@@ -1,15 +1,11 @@
 // hearth._torch.Sampler. The denoiser and the observer are Python's: they are called with the GIL,
 // and what they throw (an interrupt is no Exception) comes back to the caller as it was thrown.
-#include <c10/util/Exception.h>
-#include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/utils/pybind.h>
 
-#include <exception>
 #include <limits>
 #include <string>
 
-#include "base/error.h"
 #include "native/torch/bind.h"
 #include "sampling/sampler.h"
 
@@ -38,25 +34,9 @@ at::Tensor Sample(const Sampler& sampler, const at::Tensor& x, const at::Tensor&
   return sampler.Sample(x, sigmas, denoiser, observer);
 }
 
-// torch knows its own errors: memory that did not suffice must be torch.OutOfMemoryError to whoever
-// frees some and tries again.
-void Translate(std::exception_ptr pointer) {
-  try {
-    if (pointer) std::rethrow_exception(pointer);
-  } catch (const Error& error) {
-    const py::object type = py::module_::import("hearth.errors").attr("HearthError");
-    PyErr_SetString(type.ptr(), error.what());
-  } catch (const c10::Error&) {
-    torch::translate_exception_to_python(pointer);
-  } catch (const python_error&) {
-    torch::translate_exception_to_python(pointer);
-  }
-}
-
 }  // namespace
 
 void BindSampling(py::module_& module) {
-  py::register_local_exception_translator(&Translate);
   const double infinity = std::numeric_limits<double>::infinity();
   py::class_<Sampler>(module, "Sampler", "A sampler by ComfyUI's name; may be used by any thread.")
       .def(py::init(
