@@ -15,6 +15,7 @@ from tools.dev.toolchain import output_of
 
 TOOL_REQUIREMENTS = ROOT / "tools" / "requirements-dev.txt"
 TORCH_REQUIREMENTS = ROOT / "tools" / "requirements-torch.txt"
+REFERENCE_REQUIREMENTS = ROOT / "tools" / "requirements-references.txt"
 OLDEST, NEWEST = (3, 10), (3, 13)
 PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
 INDEX_HINT = "is a package index reachable (pip config list)? Then run the same command again."
@@ -27,13 +28,18 @@ def ensure_tools() -> None:
 
 
 def ensure_full() -> None:
-    """The tools, torch, and what the ComfyUI that is found needs: minutes the first time."""
+    """The tools, torch, models to compare with, and what the ComfyUI that is found needs.
+
+    Minutes the first time.
+    """
     ensure_tools()
     comfyui = find_comfyui()
-    files = [TORCH_REQUIREMENTS]
+    name = "torch"
+    files = [TORCH_REQUIREMENTS, REFERENCE_REQUIREMENTS]
     if comfyui is not None and (comfyui / "requirements.txt").is_file():
+        name = "torch-and-comfyui"
         files.append(comfyui / "requirements.txt")
-    _ensure_layer("torch" if len(files) == 1 else "torch-and-comfyui", files, [TORCH_REQUIREMENTS])
+    _ensure_layer(name, files, [TORCH_REQUIREMENTS])
 
 
 def _ensure_layer(name: str, files: list[Path], constraints: list[Path]) -> None:
