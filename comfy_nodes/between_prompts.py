@@ -46,10 +46,15 @@ class BetweenPrompts:
         self._arrivals = arrivals
         self._node_cache = node_cache
         self._after_gap: list[Callable[[], None]] = []
+        self._before_each_wait: list[Callable[[], None]] = []
 
     def at_each_gap(self, action: Callable[[], None]) -> None:
         """Has something cheap done in every gap."""
         self._after_gap.append(action)
+
+    def before_each_wait(self, action: Callable[[], None]) -> None:
+        """Has something cheap done before the worker waits for a prompt, the first one included."""
+        self._before_each_wait.append(action)
 
     def when_idle(self, work: Idle) -> None:
         """Has work done step by step while no prompt waits."""
@@ -98,6 +103,8 @@ class BetweenPrompts:
         # ComfyUI collects garbage after the flags: what died of it is known only now.
         host.models.report_changes(host.runtime.cache)
         host.models.adopt_loaded()
+        for action in self._before_each_wait:
+            action()
 
     def _has_jobs(self) -> bool:
         with self._host.gate.enter() as is_open:

@@ -38,6 +38,7 @@ from .residents import ResidentModels
 from .routes import Routes
 from .seams import Seams
 from .settings import Settings
+from .startup_objects import StartupObjects
 from .transparent import TransparentLoaders
 from .use_recording import UseRecorder
 
@@ -64,6 +65,7 @@ def compose(repository: Path) -> NodeService:
     between = _watch_worker(host, node_cache, seams)
     between.at_each_gap(log.drain)
     between.at_each_gap(host.runtime.host_tier.tidy)
+    between.before_each_wait(StartupObjects(host.settings).set_aside)
     prewarm = _make_prewarm(
         host, node_cache, seams, [*config.folders, repository / "examples" / "api"]
     )

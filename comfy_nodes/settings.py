@@ -16,6 +16,7 @@ class Settings:
     prefetch_depth: int = 2
     trace_loads: bool = True
     unload_on_exit: bool = False
+    gc_freeze: bool = True
     oom_fallback: str = "off"
     token_env: str | None = None
     allowed_origins: list[str] = field(default_factory=list)
@@ -27,6 +28,7 @@ class Settings:
         self.prefetch_depth = int(config["prefetch"]["queue_depth"])
         self.trace_loads = bool(config["log"]["trace_loads"])
         self.unload_on_exit = bool(config["unload_on_exit"])
+        self.gc_freeze = bool(config["gc_freeze"])
         self.oom_fallback = str(config["oom_fallback"])
         self.token_env = config["api"]["token_env"]
         self.allowed_origins = list(config["api"]["allowed_origins"])

@@ -84,6 +84,7 @@ struct Config {
   QueueConfig queue;
   bool transparent = true;
   HostTierConfig host_tier;
+  bool gc_freeze = true;
   PrefetchConfig prefetch;
   ResultsConfig results;
   ApiConfig api;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 
 import pytest
@@ -39,6 +40,12 @@ def test_routes_answer_json_without_any_path(hearth: LiveComfy, comfy: object, r
     text = json.dumps(hearth.client.get(f"/hearth/{route}"))
     for path in (hearth.models, hearth.server.spec.base, REPOSITORY, comfy):
         assert str(path) not in text
+
+
+def test_what_exists_at_the_start_is_set_aside_from_garbage_collection(hearth: LiveComfy) -> None:
+    found = re.search(r"(\d+) objects of the start are set aside", hearth.server.log_text())
+    assert found is not None
+    assert int(found[1]) > 100_000  # ComfyUI's and torch's modules, not hearth's own
 
 
 def test_events_say_what_was_opened_for_which_node_and_why(hearth: LiveComfy) -> None:
