@@ -57,6 +57,11 @@ class CheckpointTensors:
         """
         Sorted.
         """
+    def require_sound(self) -> None:
+        """
+        Raises CheckpointCorruptError when the files are no longer what was held; to be asked
+        after work, before its result is used.
+        """
     @property
     def identity(self) -> str:
         """

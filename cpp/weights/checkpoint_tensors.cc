@@ -65,11 +65,11 @@ std::string IdentityOf(const HostFileIdentity& file) {
 
 }  // namespace
 
-CheckpointTensors::CheckpointTensors(std::vector<HostFileHandle> files) {
-  if (files.empty()) throw Error("A model is in one file at least, and none was given.");
-  name_ = files.front()->file().name();
-  for (const HostFileHandle& file : files) Add(file);
-  if (files.size() > 1) name_ += " and " + std::to_string(files.size() - 1) + " more";
+CheckpointTensors::CheckpointTensors(std::vector<HostFileHandle> files) : files_(std::move(files)) {
+  if (files_.empty()) throw Error("A model is in one file at least, and none was given.");
+  name_ = files_.front()->file().name();
+  for (const HostFileHandle& file : files_) Add(file);
+  if (files_.size() > 1) name_ += " and " + std::to_string(files_.size() - 1) + " more";
 }
 
 CheckpointTensors::CheckpointTensors(std::string name, Map tensors)
@@ -91,6 +91,10 @@ void CheckpointTensors::Add(const HostFileHandle& file) {
                             info.name);
   }
   identity_ += (identity_.empty() ? "" : "+") + IdentityOf(mapped.identity());
+}
+
+void CheckpointTensors::RequireSound() const {
+  for (const HostFileHandle& file : files_) file->RequireSound();
 }
 
 at::Tensor CheckpointTensors::Find(std::string_view name) const {

@@ -12,7 +12,7 @@
 
 namespace hearth {
 
-// The tensors of one model, by the names of its file. Immutable; any thread.
+// The tensors of one model, by the names of its file. Immutable; any thread; move-only.
 //
 // Of a held file they are views: the bytes are the mapping's own, nothing is copied, and each
 // tensor (and whatever is viewed from it) keeps the file held, also when this object is gone. They
@@ -36,6 +36,11 @@ class CheckpointTensors {
   // Undefined tensors stand for those whose elements ATen lacks.
   const Map& all() const { return tensors_; }
 
+  // Throws CheckpointCorrupt when the files are no longer what they were when they were held: then
+  // what was computed since is not to be trusted. To be asked after work, before its result is
+  // used.
+  void RequireSound() const;
+
   const std::string& name() const { return name_; }  // for people: no folder
   // Equal for equal bytes only.
   const std::string& identity() const { return identity_; }
@@ -45,6 +50,7 @@ class CheckpointTensors {
 
   std::string name_;
   std::string identity_;
+  std::vector<HostFileHandle> files_;
   Map tensors_;
 };
 

@@ -45,6 +45,11 @@ def test_eight_steps_end_in_comfyuis_latents(cases: dict[str, Any]) -> None:
     assert max(cases["eight steps"].values()) <= 1e-4
 
 
+def test_bfloat16_errs_no_more_than_comfyuis(cases: dict[str, Any]) -> None:
+    errors = cases["bfloat16"]
+    assert 0 < errors["hearth"] <= 1.1 * errors["ComfyUI"]
+
+
 @pytest.mark.parametrize("what", ["sigmas", "noise", "tokens"])
 def test_what_decides_the_image_is_comfyuis_to_the_bit(cases: dict[str, Any], what: str) -> None:
     assert cases["unequal"][what] == []

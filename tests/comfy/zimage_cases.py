@@ -106,6 +106,26 @@ def transformer_errors(model: Any, engine: Any) -> dict[str, float]:
     return found
 
 
+def bfloat16_errors(model: Any) -> dict[str, float]:
+    """Of both against ComfyUI's float32, all with the same rounded weights."""
+    rounded = {k: v.bfloat16() for k, v in model.diffusion_model.state_dict().items()}
+    model.diffusion_model.load_state_dict(rounded)
+    torch.manual_seed(9)
+    latents, caption = torch.randn(1, 16, 16, 24), torch.randn(1, 45, toys.CAPTION_WIDTH)
+    sigma = torch.tensor([0.6])
+    engine = zimage.transformer(zimage.weights_of("bf16", rounded), compute_type=torch.bfloat16)
+    denoiser = zimage.Denoiser(engine, zimage.Prompt(caption), latents, sigma)
+    own = (latents - denoiser(latents, sigma[0])) / sigma
+    with torch.no_grad():
+        exact = model.diffusion_model(latents, sigma, caption, num_tokens=45)
+        halved = model.diffusion_model.to(torch.bfloat16)
+        stock = halved(latents.bfloat16(), sigma, caption.bfloat16(), num_tokens=45).float()
+    return {
+        "hearth": toys.relative_error(own, exact),
+        "ComfyUI": toys.relative_error(stock, exact),
+    }
+
+
 def sampled(model: Any, engine: Any, cfg: float) -> float:
     """Eight steps as the official workflow has them."""
     torch.manual_seed(3)
@@ -129,7 +149,6 @@ def text_errors() -> dict[str, float]:
     model = comfy.text_encoders.llama.Qwen3_4B(
         TOY_QWEN, dtype=torch.float32, device="cpu", operations=comfy.ops.manual_cast
     )
-    model.model.layers[0].self_attn.head_dim  # noqa: B018 - a plain attribute of every version
     toys.randomise(model, 6)
     engine = zimage.text_encoder(
         zimage.weights_of("te", model.state_dict()), compute_type=torch.float32
@@ -227,6 +246,8 @@ def main() -> None:
             "tokens": unequal_tokens(),
         },
     }
+    # Last, because it rounds the model's weights.
+    found["bfloat16"] = bfloat16_errors(model)
     print(json.dumps(found))
 
 

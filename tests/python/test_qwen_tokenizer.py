@@ -11,6 +11,8 @@ import pytest
 for package in ("tokenizers", "dashscope", "torch"):
     pytest.importorskip(package, reason=f"NOT RUN, needs {package}: ./dev setup")
 
+pytest.importorskip("hearth", reason="NOT RUN, not built: ./dev build", exc_type=ImportError)
+
 import zimage_toys as toys  # noqa: E402
 from hearth import qwen_tokenizer  # noqa: E402
 from hearth.errors import CheckpointNotFoundError, HearthError  # noqa: E402

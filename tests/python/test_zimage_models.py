@@ -48,6 +48,16 @@ def reference() -> Model:
 
 
 @pytest.fixture(scope="module")
+def qwen() -> Model:
+    return toys.text_encoder()
+
+
+@pytest.fixture(scope="module")
+def autoencoder() -> Model:
+    return toys.vae()
+
+
+@pytest.fixture(scope="module")
 def transformer(reference: Model) -> Any:
     return engine(reference.state_dict())
 
@@ -123,6 +133,32 @@ def test_bfloat16_weights_are_computed_with_in_float32(reference: Model) -> None
     assert torch.equal(velocity(engine(halved), latents, embedding), expected)
 
 
+def test_a_noise_level_between_two_steps_is_computed_when_it_comes(transformer: Any) -> None:
+    latents, between = normal(1, 16, 8, 8), torch.tensor([0.4321])
+    prompt = zimage.Prompt(normal(1, 5, toys.CAPTION_WIDTH, seed=1))
+    planned = zimage.Denoiser(transformer, prompt, latents, between)
+    surprised = zimage.Denoiser(transformer, prompt, latents, zimage.sigmas(4))
+    assert torch.equal(surprised(latents, between[0]), planned(latents, between[0]))
+
+
+def test_all_is_computed_on_the_models_device(
+    reference: Model, qwen: Model, autoencoder: Model
+) -> None:
+    # A device without numbers: it refuses whatever of another device reaches it.
+    meta = {"compute_type": torch.bfloat16, "device": "meta"}
+    encoder = zimage.text_encoder(zimage.weights_of("qwen", qwen.state_dict()), **meta)
+    embedding = encoder.encode(torch.arange(9).unsqueeze(0))
+    transformer = zimage.transformer(zimage.weights_of("dit", reference.state_dict()), **meta)
+    latents = normal(1, 16, 7, 10).to("meta")
+    prompt = zimage.Prompt(embedding, normal(1, 5, toys.CAPTION_WIDTH), 2.0)
+    denoiser = zimage.Denoiser(transformer, prompt, latents, zimage.sigmas(4))
+    clean = denoiser(latents, torch.tensor(0.9))
+    assert (clean.device.type, clean.dtype, clean.shape) == ("meta", torch.float32, latents.shape)
+    weights = zimage.weights_of("vae", toys.decoder_weights(autoencoder))
+    image = zimage.as_bytes(zimage.as_image(zimage.vae_decoder(weights, **meta).decode(clean)))
+    assert (image.device.type, image.shape) == ("meta", (1, 28, 40, 3))
+
+
 def eight_steps(transformer: Any, sampler: str, embedding: Tensor, observe: Any = None) -> Tensor:
     request = zimage.Sampling(sampler, zimage.sigmas(8), zimage.noise((2, 16, 8, 12), 42))
     return transformer.sample(zimage.Prompt(embedding), request, observe)
@@ -196,11 +232,6 @@ def test_what_steps_do_not_change_is_computed_once(reference: Model) -> None:
     assert counts[0] - a_step == 1 + 2 * in_a_block + 2 + 4 + 1
 
 
-@pytest.fixture(scope="module")
-def qwen() -> Model:
-    return toys.text_encoder()
-
-
 @pytest.mark.parametrize("tokens", [1, 8, 33])
 def test_the_text_encoder_gives_transformers_hidden_state(qwen: Model, tokens: int) -> None:
     weights = zimage.weights_of("qwen", qwen.state_dict())
@@ -233,11 +264,6 @@ def test_a_token_that_the_text_encoder_lacks_is_refused(qwen: Model) -> None:
             encoder.encode(ids)
 
 
-@pytest.fixture(scope="module")
-def autoencoder() -> Model:
-    return toys.vae()
-
-
 @pytest.mark.parametrize("layout", ["diffusers", "original"])
 @pytest.mark.parametrize("shape", [(1, 16, 4, 4), (2, 16, 5, 9), (1, 16, 1, 1)])
 def test_the_vae_gives_diffusers_pixels(
@@ -252,6 +278,19 @@ def test_the_vae_gives_diffusers_pixels(
         expected = autoencoder.decode(latents).sample
     assert toys.relative_error(decoder.decode(latents), expected) <= 1e-5
     assert decoder.scale == 4
+
+
+def test_the_vae_in_bfloat16_errs_no_more_than_diffusers_does() -> None:
+    autoencoder = toys.vae()
+    halved = {name: tensor.bfloat16() for name, tensor in autoencoder.state_dict().items()}
+    autoencoder.load_state_dict(halved)
+    weights = zimage.weights_of("halved", toys.decoder_weights(autoencoder))
+    latents = normal(1, 16, 6, 6)
+    with torch.no_grad():
+        exact = autoencoder.decode(latents).sample
+        theirs = autoencoder.bfloat16().decode(latents.bfloat16()).sample.float()
+    found = zimage.vae_decoder(weights, compute_type=torch.bfloat16).decode(latents)
+    assert toys.relative_error(found, exact) <= 1.1 * toys.relative_error(theirs, exact)
 
 
 def test_latents_come_and_go_between_the_two_formats() -> None:

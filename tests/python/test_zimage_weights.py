@@ -91,6 +91,30 @@ def test_shards_are_one_model(tmp_path: Path) -> None:
     assert torch.equal(encoder.encode(ids), own.encode(ids))
 
 
+@pytest.mark.parametrize("prompt", ["a cat", "", "雪の猫 🐱 2026", "ends <|im_end|> early"])
+def test_a_prompt_becomes_the_references_image(folder: Path, prompt: str) -> None:
+    """From three files to bytes, against the same path through diffusers and transformers."""
+    tokens = toys.byte_tokenizer().encode(prompt)
+    parts = {part: made(part, zimage.open_weights(file_of(folder, part))) for part in MAKERS}
+    embedding = zimage.EmbeddingCache(1).encode(parts["text encoder"], tokens)
+    noise, sigmas = zimage.noise((2, 16, 6, 10), 42), zimage.sigmas(4)
+    request = zimage.Sampling("euler", sigmas, noise)
+    latents = parts["transformer"].sample(zimage.Prompt(embedding), request)
+    found = zimage.as_bytes(zimage.as_image(parts["vae"].decode(zimage.for_vae(latents))))
+
+    expected = toys.embedding(toys.text_encoder(), torch.tensor([tokens]))
+    x, transformer = noise, toys.transformer()
+    for now, after in zip(sigmas, sigmas[1:], strict=False):
+        x = x + (after - now) * toys.velocity(transformer, x, float(now), expected)
+    with torch.no_grad():
+        decoded = toys.vae().decode(x / 0.3611 + 0.1159).sample
+    image = ((decoded + 1.0) / 2.0).clamp(0.0, 1.0).movedim(1, -1)
+    assert found.shape == (2, 24, 40, 3) and found.dtype == torch.uint8
+    # What lies on the border of two bytes may fall to either side.
+    assert (found.int() - (255.0 * image).int()).abs().max() <= 1
+    assert found.float().std() > 20
+
+
 FIRST = {
     "transformer": "x_embedder.weight",
     "text encoder": "model.embed_tokens.weight",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hearth import qwen_tokenizer
 
 CAPTION_WIDTH = 48
 WORDS = 300
@@ -168,6 +169,12 @@ def qwen_words() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return {text[word]: rank for word, rank in ranks.items()}, [
         (text[first], text[second]) for first, second in merges
     ]
+
+
+def byte_tokenizer() -> qwen_tokenizer.Tokenizer:
+    """Of Qwen's kind with one merge only: fits the toy text encoder."""
+    words = {letter: place for place, letter in enumerate(_letters_of_bytes().values())}
+    return qwen_tokenizer.from_words({**words, "ca": 256}, [("c", "a")])
 
 
 def _two_parts(word: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:

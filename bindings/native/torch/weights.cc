@@ -67,6 +67,9 @@ void BindWeights(py::module_& module) {
       .def_property_readonly("name", &CheckpointTensors::name, "The file's, for people.")
       .def_property_readonly("identity", &CheckpointTensors::identity,
                              "Equal for equal bytes only.")
+      .def("require_sound", &CheckpointTensors::RequireSound, Released(),
+           "Raises CheckpointCorruptError when the files are no longer what was held; to be asked\n"
+           "after work, before its result is used.")
       .def("looks_like", &LooksLike, Released(),
            "What kind of file it is by its names, for people; empty when unknown.");
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -119,6 +120,14 @@ TEST_F(CheckpointTensorsTest, IdentityIsTheFilesAndNotItsNames) {
   const CheckpointTensors first(One(a.Duplicate()));
   EXPECT_EQ(first.identity(), CheckpointTensors(One(a.Duplicate())).identity());
   EXPECT_NE(first.identity(), CheckpointTensors(One(b.Duplicate())).identity());
+}
+
+TEST_F(CheckpointTensorsTest, AFileThatIsWrittenToIsNotSoundAnyMore) {
+  const HostFileHandle file = Hold("a", "{" + Entry("x", "U8", "[2]", "[0,2]") + "}", "\1\2");
+  const CheckpointTensors tensors(One(file.Duplicate()));
+  tensors.RequireSound();
+  std::filesystem::resize_file(folder / "a", 9);
+  EXPECT_THROW(tensors.RequireSound(), CheckpointCorrupt);
 }
 
 TEST_F(CheckpointTensorsTest, ABadHeaderIsRefused) {
