@@ -133,6 +133,21 @@ def test_bfloat16_weights_are_computed_with_in_float32(reference: Model) -> None
     assert torch.equal(velocity(engine(halved), latents, embedding), expected)
 
 
+def test_sigmas_are_the_golden_ones_to_the_bit() -> None:
+    t = torch.tensor([1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0.0])
+    assert torch.equal(zimage.sigmas(8), 3.0 * t / (1 + 2.0 * t))
+    # Of ComfyUI's schedule `simple` with seven steps, which meet no round number.
+    bits = ["3f800000", "3f729d97", "3f61f9af", "3f4ce541", "3f31537e", "3f0bb9a6", "3eaacca4", "0"]
+    assert [int(word, 16) for word in bits] == zimage.sigmas(7).view(torch.int32).tolist()
+
+
+@pytest.mark.parametrize("seed", [0, 42, 2**63, 2**64 - 1])
+def test_noise_is_that_of_torchs_generator_to_the_bit(seed: int) -> None:
+    for shape in [(1, 16, 9, 7), (2, 16, 32, 32)]:
+        expected = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(zimage.noise(shape, seed), expected)
+
+
 def test_a_noise_level_between_two_steps_is_computed_when_it_comes(transformer: Any) -> None:
     latents, between = normal(1, 16, 8, 8), torch.tensor([0.4321])
     prompt = zimage.Prompt(normal(1, 5, toys.CAPTION_WIDTH, seed=1))
