@@ -19,7 +19,7 @@ from .stock_loaders import STOCK_LOADERS
 
 _LOG = logging.getLogger("hearth")
 _JOIN = " + "
-_SAFETENSORS = (".safetensors", ".sft")
+SAFETENSORS = (".safetensors", ".sft")
 _LOADERS = {loader.class_name: loader for loader in STOCK_LOADERS}
 
 
@@ -94,7 +94,7 @@ def _folders() -> tuple[str, ...]:
 
 def _paths(folder: str, name: str) -> Iterator[str]:
     # Other formats are unpickled or converted into private memory: their pages are of no use.
-    if not name.endswith(_SAFETENSORS):
+    if not name.endswith(SAFETENSORS):
         return
     folder_paths = importlib.import_module("folder_paths")
     if folder not in folder_paths.folder_names_and_paths:

@@ -23,6 +23,7 @@ from .config_file import ConfigFile, find_sources
 from .file_check import native_check
 from .host import Host
 from .host_supply import HostSupply
+from .keeper_link import KeeperLink
 from .log_bridge import LogBridge
 from .node_cache import ComfyNodeCache
 from .node_service import LiveService
@@ -62,29 +63,28 @@ def compose(repository: Path) -> NodeService:
     config.follow(log.follow)
     server = sys.modules["server"].PromptServer.instance
     OutOfMemory(host, server).install(importlib.import_module("execution"), seams)
-    between = _watch_worker(host, node_cache, seams)
-    between.at_each_gap(log.drain)
-    between.at_each_gap(host.runtime.host_tier.tidy)
-    between.before_each_wait(StartupObjects(host.settings).set_aside)
-    prewarm = _make_prewarm(
-        host, node_cache, seams, [*config.folders, repository / "examples" / "api"]
-    )
+    between = _watch_worker(host, node_cache, seams, log)
+    workflows = [*config.folders, repository / "examples" / "api"]
+    prewarm = _make_prewarm(host, node_cache, seams, workflows)
     if between.install(server.prompt_queue, seams):
         between.when_idle(prewarm)
     else:
         prewarm.give_up("this ComfyUI's queue is unfamiliar, nothing can run between prompts")
+    keeper = KeeperLink(host.runtime.host_tier, host.models, workflows)
     reports = Reports(host.runtime, seams, config, prewarm, host.adapter.version())
+    reports.show_too("keeper", keeper.report)
     Routes(host, reports, prewarm, config).install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
     loaders = TransparentLoaders(host)
     loaders.install(_node_classes(), seams)
     seams.record("node_api_v3", find_api() is not None)
-    _register_ahead(host, [*config.folders, repository / "examples" / "api"])
+    _register_ahead(host, workflows)
     prefetch = Prefetch(host.runtime, host.settings, server.prompt_queue)
     clock = Clock(host.runtime, host.models, config, log, prefetch)
     clock.start()
-    atexit.register(_shut_down, host, clock, log)
+    atexit.register(_shut_down, host, clock, log, keeper)
     config.follow(prewarm.follow)
+    config.follow(keeper.follow)
     _say(seams)
     return LiveService(host, loaders, _node_classes())
 
@@ -104,10 +104,16 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
     )
 
 
-def _watch_worker(host: Host, node_cache: ComfyNodeCache, seams: Seams) -> BetweenPrompts:
+def _watch_worker(
+    host: Host, node_cache: ComfyNodeCache, seams: Seams, log: LogBridge
+) -> BetweenPrompts:
     arrivals = Arrivals(host)
     UseRecorder(host, arrivals).install(host.adapter.management, seams)
-    return BetweenPrompts(host, arrivals, node_cache)
+    between = BetweenPrompts(host, arrivals, node_cache)
+    between.at_each_gap(log.drain)
+    between.at_each_gap(host.runtime.host_tier.tidy)
+    between.before_each_wait(StartupObjects(host.settings).set_aside)
+    return between
 
 
 def _make_prewarm(
@@ -135,8 +141,9 @@ def _node_classes() -> dict[str, Any]:
     return classes
 
 
-def _shut_down(host: Host, clock: Clock, log: LogBridge) -> None:
+def _shut_down(host: Host, clock: Clock, log: LogBridge, keeper: KeeperLink) -> None:
     clock.stop()
+    keeper.end(let_go=host.settings.unload_on_exit)
     if host.settings.unload_on_exit:
         _release_on_worker(host)
     if not host.gate.close(_SECONDS_TO_END):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import hearth
@@ -27,6 +27,11 @@ class Reports:
         self._config = config
         self._prewarm = prewarm
         self._comfyui = comfyui
+        self._more: dict[str, Callable[[], Json]] = {}
+
+    def show_too(self, name: str, report: Callable[[], Json]) -> None:
+        """Has health() call this as well."""
+        self._more[name] = report
 
     def health(self) -> Json:
         """State of hearth itself: version, config with its faults, seams, counters."""
@@ -47,6 +52,7 @@ class Reports:
             "notes": dict(self._seams.notes),
             "prewarm": self._prewarm.report(),
             "counters": _counters(self._runtime.cache.stats()),
+            **{name: report() for name, report in self._more.items()},
         }
 
     def ready(self) -> Json:

@@ -67,6 +67,15 @@ class ResidentModels:
             if not resident.released:
                 cache.update_bytes(resident.key, resident.bytes())
 
+    def paths(self) -> list[str]:
+        """Paths of the files of all residents, each once, in no order; never shown."""
+        found: dict[str, None] = {}
+        for reference in list(self._by_module.values()):
+            resident = reference()
+            if resident is not None and not resident.released:
+                found.update(dict.fromkeys(resident.paths))
+        return list(found)
+
     def without_file(self) -> list[ResidentModel]:
         """Residents of which a file is gone: nobody can ask for them any more."""
         found: dict[int, ResidentModel] = {}

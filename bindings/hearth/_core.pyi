@@ -8,7 +8,7 @@ import collections.abc
 import os
 import typing
 import typing_extensions
-__all__: list[str] = ['ByteView', 'CacheLimits', 'Checkpoint', 'CudaHost', 'DeviceArena', 'FileIdentity', 'HostFile', 'HostFileIdentity', 'HostTier', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'UploadControl', 'Uploader', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
+__all__: list[str] = ['ByteView', 'CacheLimits', 'Checkpoint', 'CudaHost', 'DeviceArena', 'FileIdentity', 'HostFile', 'HostFileIdentity', 'HostTier', 'Keeper', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'UploadControl', 'Uploader', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
 class ModelKey:
     """
     What a model is called; immutable and hashable.
@@ -437,6 +437,21 @@ class HostTier:
     def tidy(self) -> int:
         """
         Gives way as far as the limits ask for it; to be called between prompts.
+        """
+class Keeper:
+    """
+    Keeps files' pages locked and serves its socket; for one thread.
+    """
+    def __init__(self, folder: os.PathLike | str | bytes, *, max_bytes: typing.SupportsInt | None = None, keep_free_bytes: typing.SupportsInt = 0) -> None:
+        ...
+    def step(self, seconds: typing.SupportsFloat) -> bool:
+        """
+        Serves and locks a little, waiting at most so long; False once it was asked to stop.
+        """
+    @property
+    def wake_descriptor(self) -> int:
+        """
+        A byte written here ends the wait of step().
         """
 class CudaHost:
     """

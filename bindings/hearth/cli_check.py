@@ -104,8 +104,8 @@ def _show(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
         mark, style = _MARKS[report.status]
         table.add_row(
             Text(mark, style),
-            Text(_printable(_short_path(report.path, paths))),
-            Text(_human_size(report.size)),
+            Text(printable(_short_path(report.path, paths))),
+            Text(human_size(report.size)),
             Text(_verdict(report), style if report.status != "good" else ""),
         )
     console.print(table)
@@ -115,9 +115,9 @@ def _show(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
 def _print(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
     """One line a file and no wrapping, for pipes and where `rich` is not installed."""
     for report in reports:
-        path = _printable(_short_path(report.path, paths))
+        path = printable(_short_path(report.path, paths))
         first, *more = _verdict(report).splitlines()
-        print(f"{_MARKS[report.status][0]} {path}  {_human_size(report.size)}  {first}")
+        print(f"{_MARKS[report.status][0]} {path}  {human_size(report.size)}  {first}")
         for line in more:
             print(f"    {line}")
     print(_summary(reports))
@@ -125,7 +125,7 @@ def _print(reports: Sequence[FileReport], paths: Sequence[str]) -> None:
 
 def _verdict(report: FileReport) -> str:
     if report.status != "good":
-        return _printable(report.error)
+        return printable(report.error)
     largest_first = sorted(report.dtypes, key=lambda name: -report.dtypes[name])
     what = f"{report.tensors} tensor{'' if report.tensors == 1 else 's'}"
     parts = [f"{what}, {' '.join(largest_first)}" if largest_first else what]
@@ -151,7 +151,7 @@ def _deep_lines(report: FileReport) -> list[str]:
     else:
         lines.append("no NaN, nothing infinite")
     speed = report.size / deep.seconds if deep.seconds > 0 else 0.0
-    lines[-1] += f"; read at {_human_size(int(speed))}/s"
+    lines[-1] += f"; read at {human_size(int(speed))}/s"
     return lines
 
 
@@ -173,16 +173,17 @@ def _short_path(path: str, given: Sequence[str]) -> str:
     return path
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Names come from files and disks: nothing in them may drive the terminal."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _printable_lines(lines: Sequence[str]) -> str:
-    return "\n".join(_printable(line) for line in lines)
+    return "\n".join(printable(line) for line in lines)
 
 
-def _human_size(size: int) -> str:
+def human_size(size: int) -> str:
+    """For people: 12.3 GB."""
     amount = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:

@@ -71,5 +71,9 @@ class CudaError(HearthError, RuntimeError):
     """A CUDA call failed; the message names the call and the place."""
 
 
+class KeeperError(HearthError, ConnectionError):
+    """No keeper is running, or it does not do what it was asked."""
+
+
 class NativeUnavailable(HearthError, ImportError):
     """The native module is missing or was built from another version of hearth."""

@@ -14,6 +14,7 @@ void BindCache(pybind11::module_& module);
 void BindCheckpoint(pybind11::module_& module);
 void BindByteView(pybind11::module_& module);
 void BindHostFiles(pybind11::module_& module);
+void BindKeeper(pybind11::module_& module);
 void BindDevices(pybind11::module_& module);
 void BindRuntime(pybind11::module_& module);
 

@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core, module) {
   hearth::BindCheckpoint(module);
   hearth::BindByteView(module);
   hearth::BindHostFiles(module);
+  hearth::BindKeeper(module);
   hearth::BindDevices(module);
   hearth::BindRuntime(module);
 }

@@ -46,7 +46,7 @@ class SystemCalls {
 };
 
 // The real ones.
-class LinuxSystemCalls final : public SystemCalls {
+class LinuxSystemCalls : public SystemCalls {
  public:
   int Open(const std::string& path, int flags, int& descriptor) const override;
   void Close(int descriptor) const noexcept override;
