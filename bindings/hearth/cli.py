@@ -26,7 +26,11 @@ class Command(Protocol):
 
 
 # Name -> module. To add a subcommand: write its module, add it here.
-COMMANDS = {"check": "hearth.cli_check", "keeper": "hearth.cli_keeper"}
+COMMANDS = {
+    "check": "hearth.cli_check",
+    "doctor": "hearth.cli_doctor",
+    "keeper": "hearth.cli_keeper",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

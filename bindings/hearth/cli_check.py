@@ -49,13 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print(json.dumps(_as_json(report)), flush=True)
     if not arguments.json:
-        show = _show if sys.stdout.isatty() and _has_rich() else _print
+        show = _show if sys.stdout.isatty() and has_rich() else _print
         show(reports, arguments.paths)
     states = [report.status for report in reports]
     return 0 if "bad" not in states and "good" in states else 1
 
 
-def _has_rich() -> bool:
+def has_rich() -> bool:
+    """Whether tables and bars can be drawn."""
     try:
         import rich  # noqa: F401
     except ImportError:
@@ -72,7 +73,7 @@ def _as_json(report: FileReport) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _progress(files: Sequence[Path], *, show: bool) -> Iterator[Progress | None]:
-    if not show or not _has_rich():
+    if not show or not has_rich():
         yield None
         return
     from rich.console import Console

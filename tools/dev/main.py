@@ -23,7 +23,7 @@ INTERRUPTED_CODE = 130
 def main(arguments: list[str]) -> int:
     """Runs one command; returns the exit code."""
     options, rest = _parser().parse_known_args(arguments)
-    if rest and options.command not in ("run", "check"):
+    if rest and options.command not in ("run", "check", "doctor"):
         _parser().error(f"{options.command} does not know {' '.join(rest)}")
     options.rest = rest
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
         "build": _build,
         "test": _test,
         "run": _run,
-        "check": _check,
+        "check": _hearth,
+        "doctor": _hearth,
         "lint": _lint,
         "stubs": _stubs,
         "bench": _bench,
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="the main job in a real ComfyUI", add_help=False)
     run.set_defaults(rest=[])
     commands.add_parser("check", help="hearth check: are files sound?", add_help=False)
+    commands.add_parser("doctor", help="hearth doctor: is the machine fit?", add_help=False)
     commands.add_parser("lint", help="ruff, mypy, clang-format, sizes")
     stub = commands.add_parser("stubs", help="make the stubs of the native modules anew")
     stub.add_argument("--check", action="store_true", help="only compare")
@@ -116,11 +118,11 @@ def _run(options: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
 
 
-def _check(options: argparse.Namespace) -> int:
+def _hearth(options: argparse.Namespace) -> int:
     environment.ensure_tools()
     native.build_module()
     env = dict(os.environ) | {"PYTHONPATH": str(ROOT / "bindings")}
-    command = [str(venv_python()), "-m", "hearth", "check", *options.rest]
+    command = [str(venv_python()), "-m", "hearth", options.command, *options.rest]
     return subprocess.run(command, env=env, check=False).returncode
 
 
