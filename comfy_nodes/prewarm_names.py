@@ -110,11 +110,14 @@ def _defaults(owner: Any) -> dict[str, Any]:
 def _check_options(text: str, match: _Match, given: Mapping[str, str], owner: Any) -> None:
     inputs = inputs_of(owner).items()
     known = {name: spec for name, spec in inputs if name not in match.loader.folders}
-    for name in given:
+    for name, value in given.items():
         if name not in known:
-            raise PrewarmError(
-                f"{text}: {match.loader.class_name} has no input {name}; it has {', '.join(known)}"
-            )
+            there = f"it has {', '.join(known)}" if known else "it has no options"
+            raise PrewarmError(f"{text}: {match.loader.class_name} has no input {name}; {there}")
+        listed = [str(choice) for choice in choices(known[name])]
+        if listed and value not in listed:
+            hint = did_you_mean(value.lower(), listed)
+            raise PrewarmError(f"{text}: {name} cannot be {value}{hint}")
     # The editor's first entry is a guess that would load the encoder as another type's.
     if match.loader.kind == "text_encoder" and "type" not in given:
         raise PrewarmError(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import itertools
 import json
 import time
 import urllib.error
@@ -27,6 +28,8 @@ Graph = dict[str, dict[str, Any]]
 
 _POLL_SECONDS = 0.05
 _REQUEST_SECONDS = 30.0
+# The queue comes with every graph in it, so it is not asked for in every poll.
+_POLLS_PER_LOOK = 20
 DEFAULT_SECONDS = 600.0
 
 
@@ -63,6 +66,10 @@ class NodeFailedError(ClientError):
 
 class PromptInterruptedError(ClientError):
     """Somebody interrupted the prompt."""
+
+
+class PromptLostError(ClientError):
+    """The server does not know the prompt: deleted from the queue, or gone with a restart."""
 
 
 class ClientTimeoutError(ClientError, TimeoutError):
@@ -142,12 +149,14 @@ class Client:
         if workflow is not None:
             body["workflow"] = workflow
         items: list[dict[str, Any]] = self._ask("/hearth/prewarm", body, ok=(200, 202))["items"]
-        wanted = {item["id"] for item in items}
+        wanted = {(item["id"], item["name"]) for item in items}
         for _ in _polls(timeout_s, "the prewarm did not end"):
             if all(item["state"] in ("done", "failed") for item in items):
                 break
             told = self._ask("/hearth/ready", ok=(200, 503))["prewarm"]["items"]
-            items = [item for item in told if item["id"] in wanted]
+            items = [item for item in told if (item["id"], item["name"]) in wanted]
+            if len(items) < len(wanted):
+                raise PrewarmFailedError("ComfyUI knows of it no more; was it restarted?", items)
         failed = [f"{item['name']}: {item['error']}" for item in items if item["error"]]
         if failed:
             raise PrewarmFailedError("not prewarmed: " + "; ".join(failed), items)
@@ -158,13 +167,20 @@ class Client:
         return str(self._ask("/prompt", {"prompt": graph})["prompt_id"])
 
     def wait(self, prompt_id: str, timeout_s: float = DEFAULT_SECONDS) -> Result:
-        """The result of a prompt once it has ended. Raises NodeFailedError, PromptInterruptedError
-        or ClientTimeoutError, after which the prompt still runs."""
-        for _ in _polls(timeout_s, f"prompt {prompt_id} did not end"):
+        """The result of a prompt once it has ended. Raises NodeFailedError, PromptInterruptedError,
+        PromptLostError, or ClientTimeoutError, after which the prompt still runs."""
+        for poll in _polls(timeout_s, f"prompt {prompt_id} did not end"):
+            # Asked first: a prompt goes from the queue to the history, never back.
+            lost = poll % _POLLS_PER_LOOK == 1 and not self._is_queued(prompt_id)
             entry = self._ask(f"/history/{prompt_id}").get(prompt_id)
             if entry is not None:
                 _raise_what_went_wrong(entry["status"]["messages"])
                 return Result(prompt_id, tuple(self._images(entry["outputs"])), entry["outputs"])
+            if lost:
+                raise PromptLostError(
+                    f"ComfyUI at {self.url} neither runs nor remembers prompt {prompt_id}: it was "
+                    "taken from the queue, or ComfyUI was restarted; submit it again"
+                )
         raise AssertionError("unreachable: _polls() raises")
 
     def run(self, graph: Graph, timeout_s: float = DEFAULT_SECONDS) -> Result:
@@ -178,6 +194,11 @@ class Client:
     def post(self, route: str, body: Mapping[str, Any]) -> Any:
         """The JSON of any POST route, e.g. "/hearth/evict"; raises RequestRefusedError."""
         return self._ask(route, body, ok=(200, 202))
+
+    def _is_queued(self, prompt_id: str) -> bool:
+        queue = self._ask("/queue")
+        parts = (queue["queue_running"], queue["queue_pending"])
+        return any(each[1] == prompt_id for part in parts for each in part)
 
     def _images(self, outputs: Mapping[str, Any]) -> Iterator[Image]:
         for node_id, output in outputs.items():
@@ -202,6 +223,10 @@ class Client:
             answer = json.loads(data) if data.strip() else None
         except ValueError:
             answer = None
+            if status in ok:
+                raise RequestRefusedError(
+                    f"what answers at {self.url} is no ComfyUI: {route} gave no JSON", status, None
+                ) from None
         if status in (404, 405) and route.startswith("/hearth/") and answer is None:
             raise HearthMissingError(
                 f"hearth is not active in the ComfyUI at {self.url}; its log says why"
@@ -237,11 +262,11 @@ def load_workflow(path: str | Path) -> Graph:
     return graph
 
 
-def _polls(timeout_s: float, what: str) -> Iterator[None]:
-    """Yields now and then until the time is up, then raises ClientTimeoutError."""
+def _polls(timeout_s: float, what: str) -> Iterator[int]:
+    """Counts now and then until the time is up, then raises ClientTimeoutError."""
     deadline = time.monotonic() + timeout_s
-    while True:
-        yield
+    for poll in itertools.count():
+        yield poll
         if time.monotonic() > deadline:
             raise ClientTimeoutError(f"{what} within {timeout_s:g} s")
         time.sleep(_POLL_SECONDS)
@@ -256,7 +281,7 @@ def _why_refused(route: str, status: int, answer: Any) -> str:
         faults = "; ".join(f"{each['message']}: {each['details']}" for each in node["errors"])
         said.append(f"node {node_id} ({node['class_type']}): {faults}")
     said += [f"{fault['pointer'] or '/'}: {fault['message']}" for fault in answer.get("faults", ())]
-    return f"{route}: " + "\n  ".join(said)
+    return f"{route}: " + ("\n  ".join(filter(None, said)) or f"HTTP {status}")
 
 
 def _raise_what_went_wrong(messages: list[Any]) -> None:

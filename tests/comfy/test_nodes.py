@@ -217,6 +217,8 @@ def test_prewarm_of_a_text_encoder_takes_its_type_from_the_options(hearth: LiveC
         hearth.client.submit({"prewarm": node("HearthPrewarm", model=encoder)})
     )
     assert "type=sd3" in refused.error
+    wrong = {"prewarm": node("HearthPrewarm", model=encoder, options="type=SD3")}
+    assert "did you mean sd3?" in hearth.client.wait(hearth.client.submit(wrong)).error
 
 
 def test_a_name_that_comes_by_a_link_is_told_when_it_is_wrong(hearth: LiveComfy) -> None:

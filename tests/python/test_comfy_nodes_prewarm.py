@@ -100,6 +100,7 @@ def test_a_name_becomes_the_node_a_workflow_would_have(name: str, expected: Any)
         ("both.safetensors", "checkpoints/both.safetensors, diffusion_models/both.safetensors"),
         ("clip_l.safetensors", "types are stable_diffusion, sd3"),
         ("sd3.safetensors?dtype=fp8", "has no input dtype"),
+        ("clip_l.safetensors?type=SD3", "type cannot be SD3; did you mean sd3?"),
     ],
 )
 def test_a_name_that_will_not_do_is_answered_with_what_would(name: str, words: str) -> None:
