@@ -18,6 +18,7 @@ from hearth.errors import DeviceOutOfMemoryError
 
 from .cpu_inputs import has_models, on_cpu
 from .host import Host
+from .prewarm_workflows import MODEL_TYPES
 from .seams import Seams
 
 _LOG = logging.getLogger("hearth")
@@ -41,6 +42,12 @@ class _Node:
     def label(self) -> str:
         kind = self.owner if inspect.isclass(self.owner) else type(self.owner)
         return f"node {self.id} ({kind.__name__})"
+
+    @property
+    def loads(self) -> bool:
+        """Whether it gives a MODEL, CLIP or VAE, and is not given one."""
+        returned = getattr(self.owner, "RETURN_TYPES", None) or ()
+        return not MODEL_TYPES.isdisjoint(returned) and not has_models(self.inputs)
 
 
 class OutOfMemory:
@@ -133,10 +140,13 @@ class OutOfMemory:
             host.models.update_bytes(host.runtime.cache)
             before = _gone_or_demoted(host.runtime.cache)
             need = (_ALL_BYTES, 0) if ram else (0, _ALL_BYTES)
+            # What was evicted earlier may be all that there is to give.
+            freed = host.runtime.cache.free_lingering() if ram else 0
             host.runtime.cache.trim(*need, f"{kind} did not suffice for {node.label}")
             gave_way = _gone_or_demoted(host.runtime.cache) - before
             if gave_way and ram:
                 host.runtime.cache.free_lingering()
+            gave_way += freed
         if gave_way:
             self._tell(
                 node, f"{kind} did not suffice for {node.label}: {_models(gave_way)} gave way"
@@ -150,6 +160,8 @@ class OutOfMemory:
 
     def _given_up(self, kind: str, node: _Node, error: Exception) -> Exception:
         advice = 'Use a smaller size or batch, or set "oom_fallback" to "cpu".'
+        if node.loads:  # neither would help
+            advice = "Use a smaller model, or a smaller type of its weights."
         message = f"{kind} did not suffice for {node.label}, not even after "
         message += f"every model that may go had given way. {advice} ({error})"
         self._tell(node, f"{kind} did not suffice for {node.label} a second time")

@@ -14,7 +14,7 @@ from typing import Any
 
 from .prewarm_names import Graph, PrewarmError
 
-_MODEL_TYPES = frozenset(("MODEL", "CLIP", "VAE"))
+MODEL_TYPES = frozenset(("MODEL", "CLIP", "VAE"))
 _EXPORT = 'export it in API format (menu "Workflow", "Export (API)")'
 
 
@@ -95,12 +95,12 @@ def _is_node(value: Any) -> bool:
 
 def _is_loader(node_id: str, graph: Graph, classes: Mapping[str, Any]) -> bool:
     """Gives a MODEL, CLIP or VAE, and is not given one."""
-    if not _MODEL_TYPES & set(_returns(graph[node_id], classes)):
+    if not MODEL_TYPES & set(_returns(graph[node_id], classes)):
         return False
     for value in graph[node_id]["inputs"].values():
         if _is_link(value) and str(value[0]) in graph:
             given = _returns(graph[str(value[0])], classes)
-            if value[1] < len(given) and given[value[1]] in _MODEL_TYPES:
+            if value[1] < len(given) and given[value[1]] in MODEL_TYPES:
                 return False
     return True
 

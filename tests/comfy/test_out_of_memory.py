@@ -136,3 +136,27 @@ def test_a_load_without_enough_ram_is_tried_again_once_others_have_gone(
     assert tries() == 2
     assert hearth.hearth.resident() == {A}
     assert "RAM did not suffice for node loader" in reasons(hearth, before)[0]
+
+
+def test_what_only_a_workflow_holds_goes_for_a_load_without_enough_ram(
+    hearth_with_lru: LiveComfy,
+) -> None:
+    live = hearth_with_lru
+    with_idle_model(live)
+    live.hearth.evict(B)
+    assert live.hearth.lingering() == {B}
+    tries = plant(live, f"{A}.planted", 1)
+    assert live.run(sd3_graph(A, seed=850)).status == "success"
+    assert tries() == 2
+    assert live.hearth.lingering() == set()
+
+
+def test_a_loader_that_fails_for_want_of_ram_is_not_told_to_sample_smaller(
+    hearth: LiveComfy,
+) -> None:
+    with_idle_model(hearth)
+    plant(hearth, f"{A}.planted", 2)
+    with pytest.raises(PromptFailedError) as failure:
+        hearth.run(sd3_graph(A, seed=860))
+    assert "smaller model" in str(failure.value)
+    assert "batch" not in str(failure.value)
