@@ -82,7 +82,7 @@ def compose(repository: Path) -> NodeService:
     prefetch = Prefetch(host.runtime, host.settings, server.prompt_queue)
     clock = Clock(host.runtime, host.models, config, log, prefetch)
     clock.start()
-    atexit.register(_shut_down, host, clock, log, keeper)
+    _at_exit(host, clock, log, keeper)
     config.follow(prewarm.follow)
     config.follow(keeper.follow)
     _say(seams)
@@ -139,6 +139,13 @@ def _register_ahead(host: Host, folders: list[Path]) -> None:
 def _node_classes() -> dict[str, Any]:
     classes: dict[str, Any] = sys.modules["nodes"].NODE_CLASS_MAPPINGS
     return classes
+
+
+def _at_exit(host: Host, clock: Clock, log: LogBridge, keeper: KeeperLink) -> None:
+    """In this process alone: a child that some node forks has none of the threads to wait for."""
+    atexit.register(_shut_down, host, clock, log, keeper)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: atexit.unregister(_shut_down))
 
 
 def _shut_down(host: Host, clock: Clock, log: LogBridge, keeper: KeeperLink) -> None:

@@ -40,6 +40,7 @@ class KeeperLink:
         self._connection: keeper.Connection | None = None
         self._declared: Json | None = None
         self._has_started_one = False
+        self._why_not_started = ""
         self._told: set[str] = set()
         self._state: Json = {"state": "off"}
 
@@ -87,8 +88,9 @@ class KeeperLink:
                 self._tell()
         except KeeperError as error:
             self._hang_up()
-            self._state = {"state": "missing", "reason": str(error)}
-            self._say_once(f"no keeper: {error}")
+            reason = self._why_not_started or str(error)
+            self._state = {"state": "missing", "reason": reason}
+            self._say_once(f"no keeper: {reason}")
 
     def _connect(self) -> None:
         if self._connection is not None:
@@ -96,9 +98,14 @@ class KeeperLink:
         if not self._has_started_one:
             self._has_started_one = True
             self._state = {"state": "starting"}
-            process = keeper.start()
+            try:
+                process = keeper.start()
+            except KeeperError as error:
+                self._why_not_started = str(error)
+                raise
             _LOG.info("the keeper (process %d) keeps files for the next start", process)
         self._connection = keeper.connect()
+        self._why_not_started = ""
 
     def _tell(self) -> None:
         assert self._connection is not None

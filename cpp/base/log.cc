@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <pthread.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
@@ -52,6 +53,10 @@ class QueueSink final : public spdlog::sinks::base_sink<std::mutex> {
     return lines;
   }
 
+  // Around a fork: a child whose lock was held by a thread that it does not have could never log.
+  void HoldForFork() { mutex_.lock(); }
+  void ReleaseAfterFork() { mutex_.unlock(); }
+
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     if (lines_.size() == kMaxLines) {
@@ -74,8 +79,16 @@ struct Log {
   spdlog::logger logger{"hearth", sink};
 };
 
+Log& TheLog();
+
+Log* MakeLog() {
+  ::pthread_atfork([] { TheLog().sink->HoldForFork(); }, [] { TheLog().sink->ReleaseAfterFork(); },
+                   [] { TheLog().sink->ReleaseAfterFork(); });
+  return new Log();  // leaked: threads may log while the process ends
+}
+
 Log& TheLog() {
-  static Log* const log = new Log();  // leaked: threads may log while the process ends
+  static Log* const log = MakeLog();
   return *log;
 }
 

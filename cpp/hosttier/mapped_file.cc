@@ -105,9 +105,8 @@ int MappedFile::Map() {
     return ENOSPC;
   }
   address_ = static_cast<std::byte*>(address);
-  // A forked child has no use for the weights, and pages that a device reads must not be copied on
-  // write. Both are advice: a kernel that does not take it costs nothing but that.
-  static_cast<void>(system_->Advise(address, size(), MADV_DONTFORK));
+  // Advice: a kernel that does not take it costs nothing but that. A forked child keeps the mapping:
+  // shared pages are never copied on write, and it may touch tensors that its parent has made.
   static_cast<void>(system_->Advise(address, size(), MADV_HUGEPAGE));
   return 0;
 }

@@ -107,3 +107,24 @@ def test_without_unload_on_exit_the_pages_outlive_the_process_without_a_keeper(
     assert all_in_ram(path)
     assert live.server.stop() == 0
     assert all_in_ram(path)
+
+
+def test_sigterm_ends_a_server_and_leaves_nothing_behind(
+    start_comfy: StartComfy, session: Path, models: Path
+) -> None:
+    """Its threads go with it; no child, no lock and no shared memory of its own stays, and the
+    keeper sees that it has gone."""
+    shared = set(os.listdir("/dev/shm"))
+    live = start(start_comfy, session, "ended", prewarm={"models": [A]})
+    wait_until(lambda: locked(live, A) > 0, "the keeper to lock the model")
+    process = live.server.pid
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    os.kill(process, signal.SIGTERM)
+    wait_until(lambda: not Path(f"/proc/{process}/fd/0").exists(), "the server to end")
+    assert live.server.stop() == -signal.SIGTERM
+    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
+    assert set(os.listdir("/dev/shm")) - shared == set()
+    assert f" {process} " not in Path("/proc/locks").read_text()
+    with keeper.connect(session / "hearth") as link:
+        wait_until(lambda: link.status()["files"][0]["clients"] == 0, "the keeper to notice")
+        assert link.status()["locked_bytes"] > 0
