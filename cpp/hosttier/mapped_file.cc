@@ -105,8 +105,9 @@ int MappedFile::Map() {
     return ENOSPC;
   }
   address_ = static_cast<std::byte*>(address);
-  // Advice: a kernel that does not take it costs nothing but that. A forked child keeps the mapping:
-  // shared pages are never copied on write, and it may touch tensors that its parent has made.
+  // Advice: a kernel that does not take it costs nothing but that. A forked child keeps the
+  // mapping: shared pages are never copied on write, and it may touch tensors that its parent has
+  // made.
   static_cast<void>(system_->Advise(address, size(), MADV_HUGEPAGE));
   return 0;
 }

@@ -57,7 +57,6 @@ def start_comfy(
         flags: tuple[str, ...] = (),
         config: str | None = None,
         files: Mapping[str, str] | None = None,
-        env: Mapping[str, str] | None = None,
     ) -> LiveComfy:
         base = tmp_path_factory.mktemp(name)
         for file_name, text in (files or {}).items():
@@ -71,7 +70,7 @@ def start_comfy(
             packs={"spy": SPY_PACK} | ({} if hearth is None else {"hearth": hearth}),
             flags=("--cpu", *flags),
             # Toy models gain nothing from a second thread, and lose much on a busy machine.
-            env={"HEARTH_CONFIG": str(file.path), "OMP_NUM_THREADS": "1"} | dict(env or {}),
+            env={"HEARTH_CONFIG": str(file.path), "OMP_NUM_THREADS": "1"},
         )
         server = ComfyServer(spec)
         server.start()
