@@ -27,6 +27,7 @@ class Command(Protocol):
 
 # Name -> module. To add a subcommand: write its module, add it here.
 COMMANDS = {
+    "bench": "hearth.cli_bench",
     "check": "hearth.cli_check",
     "doctor": "hearth.cli_doctor",
     "keeper": "hearth.cli_keeper",

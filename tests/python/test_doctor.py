@@ -151,16 +151,16 @@ class TestModels:
     def test_the_disks_rate_is_measured(
         self, model_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(models, "direct_read_seconds", lambda *_: 0.001)
+        monkeypatch.setattr(models, "read_seconds", lambda *_, **__: 0.001)
         assert only(models.disk(model_folder)).facts["gb_per_s"] == pytest.approx(3.146, abs=0.01)
 
     def test_a_refused_direct_read_is_a_note(
         self, model_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(*_: object) -> float:
+        def refuse(*_: object, **__: object) -> float:
             raise OSError(22, "Invalid argument")
 
-        monkeypatch.setattr(models, "direct_read_seconds", refuse)
+        monkeypatch.setattr(models, "read_seconds", refuse)
         found = only(models.disk(model_folder))
         assert found.level == "note" and "Invalid argument" in found.what
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import mmap
-import os
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hearth import host_files
 from hearth.check import find_files
+from hearth.disk import read_seconds
 from hearth.doctor.finding import Finding, gib
 from hearth.doctor.machine import Machine
 
-_PIECE_BYTES = 4 << 20
 _THREADS = 16
 _QUICK_BYTES = 512 << 20
 _SLICE_BYTES = 256 << 20
@@ -76,36 +72,13 @@ def file_system(folder: Path) -> Iterator[Finding]:
         yield Finding("file_system", "ok", kind, "", subject, facts)
 
 
-def direct_read_seconds(path: Path, nbytes: int, threads: int) -> float:
-    """Seconds to read a file's first bytes from the disk, past the page cache.
-
-    Raises:
-        OSError: the file system refuses it, or a read fails.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECT", 0))
-    local = threading.local()
-
-    def read(offset: int) -> None:
-        if not hasattr(local, "buffer"):
-            local.buffer = mmap.mmap(-1, _PIECE_BYTES)  # O_DIRECT wants whole pages
-        os.preadv(descriptor, [local.buffer], offset)
-
-    try:
-        start = time.perf_counter()
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(read, range(0, nbytes, _PIECE_BYTES)))
-        return time.perf_counter() - start
-    finally:
-        os.close(descriptor)
-
-
 def disk(folder: Path) -> Iterator[Finding]:
     """The disk's own rate, from at most 512 MiB of the largest file."""
     path = largest_file(folder)
     nbytes = min(path.stat().st_size, _QUICK_BYTES)
     subject = str(folder)
     try:
-        seconds = direct_read_seconds(path, nbytes, _THREADS)
+        seconds = read_seconds(path, nbytes, _THREADS, direct=True)
     except OSError as error:
         what = f"O_DIRECT is refused ({error.strerror}): cold files are read through the page cache"
         yield Finding("disk", "note", what, "", subject)
