@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_LIBC.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _LIBC.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
 _CAP_IPC_LOCK = 14
 _PR_CAPBSET_DROP = 24
@@ -52,6 +54,19 @@ def require_droppable(path: Path) -> None:
     if pages_in_ram(path)[0] > 0:
         pytest.skip("NOT RUN, needs a file system whose pages can be dropped (not tmpfs)")
     path.read_bytes()
+
+
+def require_lockable(size: int) -> None:
+    """Skips the test where a process may not lock so many bytes, even at its hard limit."""
+    import pytest
+
+    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (hard, hard))
+    with mmap.mmap(-1, size) as memory:
+        begin = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        failed = _LIBC.mlock(begin, size) != 0
+    if failed:
+        pytest.skip(f"NOT RUN, needs {size >> 20} MiB of lockable memory (ulimit -l)")
 
 
 def without_ipc_lock() -> None:

@@ -19,7 +19,7 @@ from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy, StartComfy
 from benchmarks.harness.workflows import sd3_graph
-from tests.page_cache import all_in_ram, drop, require_droppable
+from tests.page_cache import all_in_ram, drop, require_droppable, require_lockable
 
 A = "toy_sd3_a.safetensors"
 
@@ -27,6 +27,7 @@ A = "toy_sd3_a.safetensors"
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A session's runtime folder, at last without a keeper; short, because a socket's path is."""
+    require_lockable(16 << 20)
     with tempfile.TemporaryDirectory(prefix="hk-") as base:
         monkeypatch.setenv("XDG_RUNTIME_DIR", base)  # the servers of the test inherit it
         yield Path(base)

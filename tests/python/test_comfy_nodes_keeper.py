@@ -16,6 +16,7 @@ from hearth.errors import KeeperError
 
 from benchmarks.harness.hearth_face import wait_until
 from comfy_nodes.keeper_link import KeeperLink
+from tests.page_cache import require_lockable
 from tests.python.checkpoint_files import good_file
 
 _ON = {"keeper": {"enabled": True}, "prewarm_on_startup": False}
@@ -52,6 +53,7 @@ class Models:
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of this session's keeper, which is ended at last."""
+    require_lockable(1 << 20)
     with tempfile.TemporaryDirectory(prefix="hk-") as base:
         monkeypatch.setenv("XDG_RUNTIME_DIR", base)
         yield Path(base) / "hearth"

@@ -24,7 +24,14 @@ from hearth.cli import main
 from hearth.errors import KeeperError
 
 from benchmarks.harness.hearth_face import wait_until
-from tests.page_cache import all_in_ram, drop, pages_in_ram, require_droppable, without_ipc_lock
+from tests.page_cache import (
+    all_in_ram,
+    drop,
+    pages_in_ram,
+    require_droppable,
+    require_lockable,
+    without_ipc_lock,
+)
 from tests.python.checkpoint_files import good_file
 
 _MIB = 1 << 20
@@ -35,6 +42,7 @@ _NOBODY = 65534
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """For the socket: short, because a socket's path is, and nobody else's."""
+    require_lockable(7 * _MIB)
     with tempfile.TemporaryDirectory(prefix="hk-") as base:
         yield Path(base) / "k"
 
