@@ -52,19 +52,20 @@ class PhaseResult:
     events: list[dict[str, Any]] = field(default_factory=list)
     exit_code: int | None = None
 
-    @property
-    def latencies(self) -> list[float]:
-        """Seconds of every request, in order."""
-        return [request.seconds for request in self.requests]
-
     def count_events(self, kind: str) -> int:
         """How often hearth reported this kind of event."""
         return sum(event["kind"] == kind for event in self.events)
 
 
 def requests_of(workflows: Sequence[Workflow], repeat: int) -> list[tuple[Workflow, int]]:
-    """A, B, A, B, ... with a new seed each round, so that no image comes from a node cache."""
-    return [(workflow, _FIRST_SEED + turn) for turn in range(repeat) for workflow in workflows]
+    """A, B, A, B, ... with a new seed each round, so that no image comes from a node cache.
+
+    Then the last one as often again: what a switch costs is seen beside requests without one.
+    """
+    turns = [(workflow, _FIRST_SEED + turn) for turn in range(repeat) for workflow in workflows]
+    if len(workflows) > 1:
+        turns += [(workflows[-1], _FIRST_SEED + repeat + again) for again in range(repeat)]
+    return turns
 
 
 def run_phase(

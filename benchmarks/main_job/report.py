@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 import json
-import math
+import os
 import platform
+import statistics
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.main_job.phase import PhaseResult
+from benchmarks.main_job.phase import PhaseResult, Request
 from benchmarks.main_job.verdict import distinct_images
 
 _MIB = 1 << 20
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that `share` of all values do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+# What came before a request decides what it costs: the kinds, in the order of the table.
+_TURNS = {
+    "first": "first image",
+    "first_use": "first use of a workflow",
+    "switch": "switch to a workflow used before",
+    "same": "same workflow again",
+}
+
+
+def by_turn(requests: Sequence[Request]) -> dict[str, list[float]]:
+    """Seconds of the requests by what each had to do, in the order of `_TURNS`."""
+    found: dict[str, list[float]] = {key: [] for key in _TURNS}
+    seen: set[str] = set()
+    before = ""
+    for request in requests:
+        if request.workflow == before:
+            kind = "same"
+        elif request.workflow in seen:
+            kind = "switch"
+        else:
+            kind = "first_use" if seen else "first"
+        found[kind].append(request.seconds)
+        seen.add(request.workflow)
+        before = request.workflow
+    return found
+
+
+def _median_and_worst(phase: PhaseResult, kind: str) -> str:
+    seconds = by_turn(phase.requests)[kind]
+    if not seconds:
+        return "none"
+    return f"{statistics.median(seconds):.2f} s ({max(seconds):.2f} s), {len(seconds)}"
 
 
 def print_table(console: Console, phases: Sequence[PhaseResult], places: dict[str, Path]) -> None:
@@ -48,10 +79,11 @@ def _rows(phases: Sequence[PhaseResult]) -> list[tuple[str, Callable[[PhaseResul
         ("hits", lambda phase: _hits(phase)),
         ("requests", lambda phase: str(len(phase.requests))),
         ("different images", lambda phase: str(distinct_images(phase))),
-        ("latency P50", lambda phase: _seconds(quantile(phase.latencies, 0.5))),
-        ("latency P95", lambda phase: _seconds(quantile(phase.latencies, 0.95))),
-        ("latency max", lambda phase: _seconds(max(phase.latencies))),
-        ("start until ready", lambda phase: _seconds(phase.start_seconds)),
+        ("start until it answers", lambda phase: _seconds(phase.start_seconds)),
+        *(
+            (f"{name}, median (worst)", lambda phase, key=key: _median_and_worst(phase, key))
+            for key, name in _TURNS.items()
+        ),
         ("host RAM, peak", lambda phase: _mib(phase.peak_resident)),
         ("  of it anonymous", lambda phase: _mib(phase.peak_anonymous)),
         ("VRAM in use, peak", lambda phase: _mib(phase.peak_vram)),
@@ -72,10 +104,38 @@ def _mib(value: int | None) -> str:
 
 def write_json(path: Path, phases: Sequence[PhaseResult], found: Sequence[str]) -> None:
     """Writes all that was seen, and the faults found in it."""
+    turns = {phase.name: by_turn(phase.requests) for phase in phases}
     body = {
-        "machine": platform.platform(),
+        "commit": commit(),
+        "machine": machine(),
         "python": platform.python_version(),
         "faults": list(found),
+        "seconds": turns,
         "phases": [asdict(phase) for phase in phases],
     }
     path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+
+
+def commit() -> str:
+    """The commit of this checkout; empty outside a repository. `+` says that files were changed."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        done = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""  # no git here
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, object]:
+    """What the figures depend on: system, processor, cores, RAM in bytes, GPU."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {
+        "system": platform.platform(),
+        "cpu": platform.machine(),
+        "cores": os.cpu_count(),
+        "ram_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpu": gpu,
+        "torch": torch.__version__,
+    }

@@ -30,8 +30,8 @@ def test_main_job_proves_equal_pixels_and_single_reads(comfy: Path, tmp_path: Pa
     files = ["toy_sd3_a.safetensors", "toy_sd3_b.safetensors"]
     assert [stock["reads"][file] for file in files] == [2, 2]
     assert [hearth["reads"][file] for file in files] == [1, 1]
-    assert len(list(tmp_path.glob("*/output/*.png"))) == 8
-    for row in (*files, "hits", "latency P95", "host RAM"):
+    assert len(list(tmp_path.glob("*/output/*.png"))) == 12
+    for row in (*files, "hits", "switch to a workflow", "same workflow again", "host RAM"):
         assert row in done.stdout
 
 

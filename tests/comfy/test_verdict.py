@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from benchmarks.main_job.phase import PhaseResult, Request
-from benchmarks.main_job.report import quantile
+from benchmarks.main_job.phase import PhaseResult, Request, Workflow, requests_of
+from benchmarks.main_job.report import by_turn, commit, write_json
 from benchmarks.main_job.verdict import distinct_images, faults
 
 FILE = "a.safetensors"
+ONE = [Workflow("A", {})]
 
 
 def _phase(reads: int, pixels: str = "same", kinds: tuple[str, ...] = ("opened",)) -> PhaseResult:
@@ -57,6 +60,27 @@ def test_equal_images_of_all_requests_are_counted_as_one() -> None:
     assert distinct_images(phase) == 1
 
 
-def test_quantiles_are_measured_values() -> None:
-    values = [float(value) for value in range(1, 101)]
-    assert (quantile(values, 0.5), quantile(values, 0.95), quantile([7.0], 0.95)) == (50, 95, 7)
+def test_requests_are_told_apart_by_what_came_before() -> None:
+    workflows = [Workflow(name, {}) for name in "AB"]
+    order = [workflow.name for workflow, _ in requests_of(workflows, 2)]
+    assert order == ["A", "B", "A", "B", "B", "B"]
+    requests = [Request(name, 1, float(n), (), ()) for n, name in enumerate(order)]
+    assert by_turn(requests) == {
+        "first": [0.0],
+        "first_use": [1.0],
+        "switch": [2.0, 3.0],
+        "same": [4.0, 5.0],
+    }
+
+
+def test_one_workflow_has_no_switch() -> None:
+    requests = [Request("A", 1, float(n), (), ()) for n, _ in enumerate(requests_of(ONE, 3))]
+    assert by_turn(requests) == {"first": [0.0], "first_use": [], "switch": [], "same": [1.0, 2.0]}
+
+
+def test_the_report_says_commit_and_machine(tmp_path: Path) -> None:
+    write_json(tmp_path / "report.json", [_phase(1)], [])
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["commit"] == commit()
+    assert report["machine"]["cores"] and report["machine"]["ram_bytes"] > 1 << 20
+    assert report["seconds"]["phase"]["first"] == [0.5]
