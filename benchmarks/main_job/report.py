@@ -19,6 +19,7 @@ from benchmarks.main_job.phase import PhaseResult, Request
 from benchmarks.main_job.verdict import distinct_images
 
 _MIB = 1 << 20
+_TITLE = "ComfyUI without and with hearth; requests: median (worst), how many"
 
 
 # What came before a request decides what it costs: the kinds, in the order of the table.
@@ -52,12 +53,12 @@ def _median_and_worst(phase: PhaseResult, kind: str) -> str:
     seconds = by_turn(phase.requests)[kind]
     if not seconds:
         return "none"
-    return f"{statistics.median(seconds):.2f} s ({max(seconds):.2f} s), {len(seconds)}"
+    return f"{statistics.median(seconds):.2f} s ({max(seconds):.2f} s), n={len(seconds)}"
 
 
 def print_table(console: Console, phases: Sequence[PhaseResult], places: dict[str, Path]) -> None:
     """Prints the one table; a column per phase."""
-    table = Table(title="ComfyUI without and with hearth", title_justify="left")
+    table = Table(title=_TITLE, title_justify="left")
     table.add_column("")
     for phase in phases:
         table.add_column(phase.name, justify="right")
@@ -81,7 +82,7 @@ def _rows(phases: Sequence[PhaseResult]) -> list[tuple[str, Callable[[PhaseResul
         ("different images", lambda phase: str(distinct_images(phase))),
         ("start until it answers", lambda phase: _seconds(phase.start_seconds)),
         *(
-            (f"{name}, median (worst)", lambda phase, key=key: _median_and_worst(phase, key))
+            (name, lambda phase, key=key: _median_and_worst(phase, key))
             for key, name in _TURNS.items()
         ),
         ("host RAM, peak", lambda phase: _mib(phase.peak_resident)),

@@ -114,7 +114,10 @@ def _absent(checkout: Checkout, folders: Sequence[Path]) -> Finding:
         todo = f"`mv {folders[0]} {folders[0].with_name(folders[0].name[: -len('.disabled')])}`"
         return Finding("pack", level, f"hearth is disabled there: {folders[0].name}", todo)
     target = checkout.path / "custom_nodes" / "hearth"
-    todo = f"`ln -s {Path(__file__).resolve().parents[3]} {target}`, or clone hearth there"
+    checkout_of_hearth = Path(__file__).resolve().parents[3]
+    todo = f"clone hearth to {target} and run `./dev build` there"
+    if (checkout_of_hearth / "comfy_nodes").is_dir():  # not from a wheel
+        todo = f"`ln -s {checkout_of_hearth} {target}`, or {todo}"
     return Finding("pack", level, f"hearth is no custom node of {checkout.path}", todo)
 
 
