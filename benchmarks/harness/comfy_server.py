@@ -6,6 +6,7 @@ the base directory, the database in memory, and Python writes no byte code.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -36,6 +37,16 @@ class ComfyStartError(RuntimeError):
     """ComfyUI ended or stayed silent instead of becoming ready; carries the end of its log."""
 
 
+def find_older_comfy() -> Path:
+    """A ComfyUI of a year ago: COMFYUI_PATH_OLD, or a `ComfyUI-0.3…` in the home folder."""
+    named = os.environ.get("COMFYUI_PATH_OLD")
+    candidates = [Path(named)] if named else sorted(Path.home().glob("ComfyUI-0.3*"))
+    for candidate in candidates:
+        if _is_comfy(candidate):
+            return candidate.resolve()
+    raise ComfyNotFoundError("Set COMFYUI_PATH_OLD to a checkout of ComfyUI 0.3.64.")
+
+
 def find_comfy() -> Path:
     """The ComfyUI to use: COMFYUI_PATH, the checkout that hearth sits in, or the home folder's."""
     named = os.environ.get("COMFYUI_PATH")
@@ -44,7 +55,7 @@ def find_comfy() -> Path:
     else:
         candidates = [REPOSITORY.parent.parent, Path.home() / "ComfyUI", Path.home() / "comfyui"]
     for candidate in candidates:
-        if (candidate / "main.py").is_file() and (candidate / "comfy" / "sd.py").is_file():
+        if _is_comfy(candidate):
             return candidate.resolve()
     looked = ", ".join(str(candidate) for candidate in candidates)
     raise ComfyNotFoundError(
@@ -176,12 +187,17 @@ class ComfyServer:
         _link(base / "models", self.spec.models)
         for name, source in self.spec.packs.items():
             _link(base / "custom_nodes" / name, source)
+        # Older versions do not start without this folder, which today's package lacks.
+        templates = base / "stand_ins" / "comfyui_workflow_templates"
+        for package in (templates, templates / "templates"):
+            package.mkdir(parents=True, exist_ok=True)
+            (package / "__init__.py").touch()
 
     def _command(self) -> list[str]:
         command = [self.spec.python, str(self.spec.comfy / "main.py")]
         command += ["--base-directory", str(self.spec.base), "--port", str(self.port)]
         command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
-        if not _has_front_end(self.spec.python):
+        if not _is_installed("comfyui_frontend_package", self.spec.python):
             command += ["--front-end-root", str(self.spec.base / "no_front_end")]
         return [*command, *self.spec.flags]
 
@@ -194,6 +210,9 @@ class ComfyServer:
             "HEARTH_SPY_LOG": str(self.spy_log),
             "HEARTH_SPY_BARRIERS": str(self.barriers),
         }
+        if _serves_a_folder_of_templates(self.spec.comfy):
+            places = [str(self.spec.base / "stand_ins"), environment.get("PYTHONPATH")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, places))
         return environment | dict(self.spec.env)
 
     def _wait_until_ready(self) -> None:
@@ -239,8 +258,16 @@ def _accept_sigint() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _has_front_end(python: str) -> bool:
-    question = (
-        "import importlib.util as u, sys; sys.exit(not u.find_spec('comfyui_frontend_package'))"
-    )
+def _is_comfy(folder: Path) -> bool:
+    return (folder / "main.py").is_file() and (folder / "comfy" / "sd.py").is_file()
+
+
+def _serves_a_folder_of_templates(comfy: Path) -> bool:
+    source = (comfy / "app" / "frontend_management.py").read_text(encoding="utf-8")
+    return "from comfyui_workflow_templates import" not in source
+
+
+@functools.cache
+def _is_installed(package: str, python: str) -> bool:
+    question = f"import importlib.util as u, sys; sys.exit(not u.find_spec({package!r}))"
     return subprocess.run([python, "-c", question], check=False).returncode == 0

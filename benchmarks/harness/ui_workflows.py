@@ -78,11 +78,16 @@ def _shapes(graph: Graph, nodes: Mapping[str, NodeInfo]) -> list[str]:
         entry = graph[name]
         inputs = _defaults(nodes[entry["class_type"]]) | entry["inputs"]
         return {"type": entry["class_type"]} | {
-            key: [shape(str(value[0])), value[1]] if isinstance(value, list) else value
+            key: [shape(str(value[0])), value[1]] if isinstance(value, list) else _number(value)
             for key, value in inputs.items()
         }
 
     return sorted(json.dumps(shape(name), sort_keys=True) for name in graph)
+
+
+def _number(value: object) -> object:
+    """JavaScript, and so the editor, writes 4.0 as 4."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _specs(info: NodeInfo) -> Iterator[tuple[str, Any, Json]]:

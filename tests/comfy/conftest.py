@@ -20,6 +20,7 @@ from benchmarks.harness.comfy_server import (  # noqa: E402
     ComfyServer,
     ServerSpec,
     find_comfy,
+    find_older_comfy,
 )
 from benchmarks.harness.hearth_face import HearthConfig  # noqa: E402
 from benchmarks.harness.live_comfy import DEFAULTS, FaultyStart, LiveComfy, StartComfy  # noqa: E402
@@ -29,11 +30,25 @@ _NOT_IN_A_CHECKOUT = shutil.ignore_patterns(
 )
 
 
+_FINDERS = {"newest": find_comfy, "older": find_older_comfy}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `older_too` run in the ComfyUI of COMFYUI_PATH_OLD as well.
+
+    Every test says which it wants, or the servers of one would end whenever another begins.
+    """
+    if "comfy" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("older_too") is not None
+        wanted = ["newest", "older"] if marked else ["newest"]
+        metafunc.parametrize("comfy", wanted, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def comfy() -> Path:
+def comfy(request: pytest.FixtureRequest) -> Path:
     """The ComfyUI checkout; a test that needs one is skipped where there is none."""
     try:
-        return find_comfy()
+        return _FINDERS[request.param]()
     except ComfyNotFoundError as missing:
         pytest.skip(f"NOT RUN, needs ComfyUI. {missing}".replace("\n", " "))
 
