@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 CATEGORY = "hearth"
-ANY = "*"
+
+
+class _AnyType(str):
+    """Fits every type, also where ComfyUI knows no wildcard and compares types by `!=`."""
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+ANY = _AnyType("*")
 
 # "required" and "optional", each from an input's name to (type, settings): the form in which
 # ComfyUI's own classes state their inputs.

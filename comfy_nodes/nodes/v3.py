@@ -71,7 +71,10 @@ def _schema(node: Node, io: Any) -> Any:
         for name, spec in specs.items()
     ]
     outputs = [
-        io.Custom(output.type).Output(output.name, display_name=output.name, tooltip=output.tooltip)
+        # Older versions refuse an output with the id of an input.
+        io.Custom(output.type).Output(
+            f"{output.name}_out", display_name=output.name, tooltip=output.tooltip
+        )
         for output in node.outputs
     ]
     return io.Schema(
