@@ -18,7 +18,10 @@ from fakes.comfy_host import admit, make_host  # noqa: E402
 from comfy_nodes import node_service, transparent  # noqa: E402
 from comfy_nodes.host import Host  # noqa: E402
 from comfy_nodes.node_service import LiveService  # noqa: E402
-from comfy_nodes.nodes import registration  # noqa: E402
+from comfy_nodes.nodes import registration, v3  # noqa: E402
+from comfy_nodes.nodes.keeping import keeping_nodes  # noqa: E402
+from comfy_nodes.nodes.loaders import loader_nodes  # noqa: E402
+from comfy_nodes.nodes.sampling import sampling_nodes  # noqa: E402
 from comfy_nodes.nodes.service import StockService  # noqa: E402
 from comfy_nodes.seams import Seams  # noqa: E402
 from comfy_nodes.transparent import TransparentLoaders  # noqa: E402
@@ -276,3 +279,20 @@ def test_where_hearth_is_off_every_node_does_as_stock_and_says_so(
 def test_nodes_of_which_comfyui_has_no_stock_node_are_not_offered(graph: Graph) -> None:
     assert "HearthVAELoader" not in graph.nodes
     assert "HearthSampler" not in graph.nodes
+
+
+def test_no_output_has_the_id_of_an_input_which_comfyui_of_a_year_ago_refuses(
+    classes: dict[str, Any],
+) -> None:
+    api = SimpleNamespace(
+        ComfyNode=object,
+        Custom=lambda type_: SimpleNamespace(
+            Input=lambda id_, **_: id_, Output=lambda id_, **_: id_
+        ),
+        Schema=SimpleNamespace,
+    )
+    nodes = [*loader_nodes(), *sampling_nodes(), *keeping_nodes()]
+    assert len(nodes) > 4
+    for node in nodes:
+        schema = v3.node_class(node, StockService("off"), api).define_schema()
+        assert set(schema.inputs).isdisjoint(schema.outputs), schema.node_id
