@@ -17,11 +17,11 @@ TOY = {name: graph for name, graph in examples().items() if not name.startswith(
 
 @pytest.mark.parametrize("name", examples())
 def test_example_file_is_what_its_builder_makes(name: str) -> None:
-    text = (REPOSITORY / "examples" / name).read_text(encoding="utf-8")
+    text = (REPOSITORY / "examples" / "api" / name).read_text(encoding="utf-8")
     assert text == example_text(examples()[name]), "python -m benchmarks.harness.workflows"
 
 
-@pytest.mark.parametrize("name", TOY)
+@pytest.mark.parametrize("name", [name for name in TOY if "hearth" not in name])
 def test_example_with_toy_models_runs_and_makes_an_image(stock: LiveComfy, name: str) -> None:
     graph: Graph = TOY[name]
     assert len(stock.run(graph).files) == 1
