@@ -44,6 +44,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("comfy", wanted, indirect=True, scope="session")
 
 
+# About half of the time that the newest ComfyUI's tests take; the older one's come on top.
+_SECOND_LANE = (
+    "test_client",
+    "test_eviction",
+    "test_examples",
+    "test_files",
+    "test_keeper",
+    "test_live_config",
+    "test_main_job",
+    "test_prefetch",
+    "test_prewarm",
+    "test_zimage",
+)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that share servers stay together where pytest-xdist runs several processes."""
+    callspec = getattr(item, "callspec", None)
+    lane = "second" if item.path.stem in _SECOND_LANE else "first"
+    if callspec is not None and callspec.params.get("comfy") == "older":
+        lane = "older"
+    item.add_marker(pytest.mark.xdist_group(lane))
+
+
 @pytest.fixture(scope="session")
 def comfy(request: pytest.FixtureRequest) -> Path:
     """The ComfyUI checkout; a test that needs one is skipped where there is none."""

@@ -13,6 +13,8 @@ from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import node, sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 client_module = pytest.importorskip(
     "hearth.client", reason="NOT RUN, needs hearth's native module: ./dev build"
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import sd3_graph
+
+pytestmark = pytest.mark.older_too
 
 A, B, C = (f"toy_sd3_{letter}.safetensors" for letter in "abc")
 # Between the size of one toy checkpoint and of two.

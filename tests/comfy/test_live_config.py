@@ -12,6 +12,8 @@ from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy, StartComfy
 from benchmarks.harness.workflows import node, sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 A, B, C = (f"toy_sd3_{letter}.safetensors" for letter in "abc")
 
 

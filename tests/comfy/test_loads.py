@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import dual_clip_graph, sd3_graph, separate_graph
+
+pytestmark = pytest.mark.older_too
 
 A, B, C = (f"toy_sd3_{letter}.safetensors" for letter in "abc")
 

@@ -17,6 +17,8 @@ from benchmarks.harness.workflows import (
     separate_graph,
 )
 
+pytestmark = pytest.mark.older_too
+
 A, B, C = (f"toy_sd3_{letter}.safetensors" for letter in "abc")
 
 HEARTH_LOADERS = {

@@ -11,6 +11,8 @@ from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import DEFAULTS, LiveComfy
 from benchmarks.harness.workflows import Graph, lora_graph, node, sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 A, B = (f"toy_sd3_{letter}.safetensors" for letter in "ab")
 
 

@@ -13,6 +13,8 @@ from benchmarks.harness.client import PromptFailedError
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import Graph, node, sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 A, B = "toy_sd3_a.safetensors", "toy_sd3_b.safetensors"
 STOCK_ERROR = "OutOfMemoryError"
 

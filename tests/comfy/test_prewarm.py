@@ -16,6 +16,8 @@ from benchmarks.harness.listener import Listener
 from benchmarks.harness.live_comfy import LiveComfy, StartComfy
 from benchmarks.harness.workflows import node, sd3_graph, separate_graph
 
+pytestmark = pytest.mark.older_too
+
 A, B, C = (f"toy_sd3_{letter}.safetensors" for letter in "abc")
 CLIP = "toy_clip_l_1.safetensors"
 

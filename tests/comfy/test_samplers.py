@@ -14,6 +14,8 @@ import pytest
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import Graph, node, sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 CASES = Path(__file__).with_name("sampler_cases.py")
 NAMES = ("euler", "res_multistep", "dpmpp_2m")
 SPECIAL = (
@@ -35,23 +37,17 @@ def require_native() -> None:
     )
 
 
-@pytest.fixture(scope="module", params=["COMFYUI_PATH", "COMFYUI_PATH_OLD"])
-def cases(request: pytest.FixtureRequest) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def cases(comfy: Path) -> dict[str, Any]:
     """What `sampler_cases.py` found in this ComfyUI."""
     require_native()
-    if request.param == "COMFYUI_PATH":
-        comfyui = request.getfixturevalue("comfy")
-    elif request.param not in os.environ:
-        pytest.skip("NOT RUN, needs ComfyUI of a year ago: set COMFYUI_PATH_OLD to a checkout")
-    else:
-        comfyui = Path(os.environ[request.param])
     done = subprocess.run(
-        [sys.executable, str(CASES), str(comfyui)],
+        [sys.executable, str(CASES), str(comfy)],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=comfyui,
+        cwd=comfy,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -18,6 +18,8 @@ from benchmarks.harness.live_comfy import LiveComfy
 
 pytest.importorskip("hearth.client", reason="NOT RUN, needs hearth's native module: ./dev build")
 
+pytestmark = pytest.mark.older_too
+
 _ADDRESS = "http://127.0.0.1:8188"
 _MODELS = "../../models"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

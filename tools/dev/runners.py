@@ -55,15 +55,21 @@ def run_preset_tests(preset: str, only: str | None = None) -> Outcome:
 
 
 def run_pytest(
-    runner: str, folders: list[str], only: str | None = None, env: Mapping[str, str] | None = None
+    runner: str,
+    folders: list[str],
+    only: str | None = None,
+    env: Mapping[str, str] | None = None,
+    lanes: int = 1,
 ) -> Outcome:
-    """Runs the tests of folders below tests/ in the checkout's environment."""
+    """Runs the tests of folders below tests/ in the checkout's environment; `lanes`: in how many
+    processes."""
     report = REPORTS / f"{runner.replace(' ', '-')}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     command: list[str | Path] = [venv_python(), "-m", "pytest", *folders]
     command += ["-ra", "--tb=short", f"--junitxml={report}"]
     command += ["-k", only] if only else []
+    command += ["-n", str(lanes), "--dist", "loadgroup"] if lanes > 1 else []
     step = Step(runner, command, "", env=env or {}, ok_codes=tuple(range(256)))
     return _tested(step, report, only)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.dev import environment, fuzzing, lint, native
-from tools.dev.places import ROOT, find_comfyui
+from tools.dev.places import ROOT, comfyui_version, find_comfyui, find_older_comfyui
 from tools.dev.runners import can_test, guarded, run_ctest, run_preset_tests, run_pytest
 from tools.dev.steps import StepFailed, say
 from tools.dev.tally import Outcome, broken, not_run, summary
@@ -81,6 +81,16 @@ def _comfy(only: str | None) -> Outcome:
     folder = Path("tests") / "comfy"
     if not any((ROOT / folder).glob("**/test_*.py")):
         return not_run("ComfyUI", "there are no tests in tests/comfy")
-    say(f"ComfyUI: {comfyui}")
+    older = find_older_comfyui()
+    say(f"ComfyUI: {_shown(comfyui)}")
+    say(f"ComfyUI of a year ago: {_shown(older) if older else 'none, set COMFYUI_PATH_OLD'}")
     env = {"COMFYUI_PATH": os.fspath(comfyui)}
-    return run_pytest("ComfyUI", [os.fspath(folder)], only, env)
+    if older is not None:
+        env["COMFYUI_PATH_OLD"] = os.fspath(older)
+    # A server at work is busy on one core, and most of a test is waiting for one to start.
+    lanes = min(2, os.cpu_count() or 1)
+    return run_pytest("ComfyUI", [os.fspath(folder)], only, env, lanes)
+
+
+def _shown(comfyui: Path) -> str:
+    return f"{'.'.join(map(str, comfyui_version(comfyui)))} in {comfyui}"
