@@ -79,8 +79,8 @@ def work():
 threading.Thread(target=work, daemon=True).start()
 began.wait()
 composition._SECONDS_TO_END = 0.1
-nothing = SimpleNamespace(stop=lambda: None, drain=lambda: None)
-atexit.register(composition._shut_down, host, nothing, nothing)
+nothing = SimpleNamespace(stop=lambda: None, drain=lambda: None, end=lambda let_go: None)
+atexit.register(composition._shut_down, host, nothing, nothing, nothing)
 """
 
 
