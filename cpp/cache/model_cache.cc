@@ -1,15 +1,14 @@
 // Invariants of the cache. All state stands under one lock, and these hold whenever it is free:
 //
 //  1. `residents_` has at most one entry a slot. Its identity may be older than the file's: then
-//  the
-//     file changed and nobody has asked since, or the new file was bad.
+//     the file changed and nobody has asked since, or the new file was bad.
 //  2. An entry is in exactly one place, and its state says in which: in `residents_`, in
 //     `releasing_`, in `lingering_` (lingering or reclaiming), or known to its handles only
 //     (departed). Each stay ends in exactly one Release(), begun by whoever takes the entry out
 //     when no handle lives, else by the end of its last handle.
 //  3. A handle keeps `in_use` above zero, and then the entry is no victim; nor is a pinned slot.
-//  Only
-//     who names a model can take it out all the same: Erase, a changed file, the cache turned off.
+//     Only who names a model can take it out all the same: Erase, a changed file, the cache turned
+//     off.
 //  4. `flights_` has the one flight of a key from the first request until its load is done. Whoever
 //     claims a queued flight must end it: the job posted for it, a caller on the executor's thread
 //     (who must not wait for the posted job, which waits for him), or Shutdown. A load becomes
@@ -18,14 +17,14 @@
 //     job is posted or destroyed: each may want Python's GIL, whose holder may want this lock.
 //     Entries are therefore carried out of the lock in vectors declared before it.
 //  6. Only the executor's thread loads, releases and reclaims. If it will not come any more,
-//  waiters
-//     are told so, and models are leaked rather than released on another thread.
+//     waiters are told so, and models are leaked rather than released on another thread.
 //
 // Room is made before a load, so that the memory is free when the load begins, and looked at once
 // more after it, because loaders guess. Models that linger count until their holder lets go.
 #include "cache/model_cache.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/bytes.h"
@@ -239,8 +238,9 @@ void ModelCache::Impl::SetPinned(const ModelKey& key, bool pinned) {
 }
 
 void ModelCache::Impl::KeepAlive(const ModelKey& key, std::optional<double> seconds) {
-  if (seconds && !(*seconds > 0)) {  // NaN too
-    throw Error("'" + key.name + "' can be kept alive for more than 0 seconds only");
+  if (seconds && !(*seconds > 0 && std::isfinite(*seconds))) {  // NaN too
+    throw Error("'" + key.name + "' can be kept alive for a number of seconds above 0; pin it to " +
+                "keep it for ever");
   }
   MutexLock lock(mutex_);
   if (seconds) {

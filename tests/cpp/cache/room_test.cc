@@ -189,9 +189,9 @@ TEST_F(RoomTest, KeepingAliveIsNoPin) {
   EXPECT_EQ(ResidentNames(), "b");
 }
 
-TEST_F(RoomTest, NobodyIsKeptAliveForNoTime) {
+TEST_F(RoomTest, NobodyIsKeptAliveForNoTimeOrForEver) {
   Make({});
-  for (const double seconds : {0.0, -1.0, std::nan("")}) {
+  for (const double seconds : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
     EXPECT_THROW(cache_->KeepAlive(Key("a"), seconds), Error);
   }
 }
