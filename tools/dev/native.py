@@ -34,7 +34,9 @@ def jobs() -> str:
     return str(max(1, min(os.cpu_count() or 1, int(gib / 1.5))))
 
 
-def build_module(tests: bool = False, benchmarks: bool = False) -> Path:
+def build_module(
+    tests: bool = False, benchmarks: bool = False, torch_free_tests: bool = True
+) -> Path:
     """Builds hearth's modules beside their Python sources and imports them; returns the folder."""
     named = os.environ.get("HEARTH_PYTHON")
     if named is None:
@@ -46,6 +48,7 @@ def build_module(tests: bool = False, benchmarks: bool = False) -> Path:
     _forget_other_python(folder, python)
     switches = [f"-DPython_EXECUTABLE={python}", f"-Dpybind11_DIR={pybind11_dir(python)}"]
     switches += ["-DHEARTH_TESTS=ON"] if tests else []
+    switches += [f"-DHEARTH_TORCH_FREE_TESTS={'ON' if torch_free_tests else 'OFF'}"]
     switches += ["-DHEARTH_BENCHMARKS=ON"] if benchmarks else []
     configure(tools, "release", folder, switches)
     target = [] if tests or benchmarks else ["--target", "hearth_modules"]
