@@ -13,6 +13,7 @@ from benchmarks.harness.client import ComfyClient
 
 _WAIT_SECONDS = 20.0
 _POLL_SECONDS = 0.05
+_SOURCE = "HEARTH_CONFIG"  # what hearth calls the file
 
 
 class HearthFace:
@@ -84,7 +85,7 @@ class HearthConfig:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Replaces the file."""
-        self.write_text(json.dumps(values, indent=2))
+        self.write_text(_text(values))
 
     def write_text(self, text: str) -> None:
         """Replaces the file by any text, a faulty one included."""
@@ -93,9 +94,20 @@ class HearthConfig:
         partial.replace(self.path)
 
     def apply(self, face: HearthFace, values: Mapping[str, Any]) -> None:
-        """Writes values and returns once /hearth/health shows them in force."""
+        """Puts values in force and returns once /hearth/health shows them so.
+
+        A file that already says so is left alone: hearth would take up what was written at some
+        later moment, over whatever a request has put in force meanwhile.
+        """
+
+        def in_force() -> bool:
+            state = face.health()["config"]
+            return state["source"] == _SOURCE and _includes(state["in_force"], values)
+
+        if in_force() and self.path.read_text(encoding="utf-8") == _text(values):
+            return
         self.write(values)
-        wait_until(lambda: _includes(face.config(), values), f"hearth to take up {values}")
+        wait_until(in_force, f"hearth to take up {values}")
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -105,6 +117,10 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {_WAIT_SECONDS:.0f} s in vain for {what}")
         time.sleep(_POLL_SECONDS)
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2)
 
 
 def _includes(whole: Mapping[str, Any], part: Mapping[str, Any]) -> bool:

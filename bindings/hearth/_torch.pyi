@@ -5,10 +5,11 @@ What hearth computes on tensors: the steps of samplers, and Z-Image.
 """
 from __future__ import annotations
 import collections.abc
+import hearth._core
 import os
 import torch
 import typing
-__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'Sampler', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
+__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'EngineLease', 'EngineRequest', 'Sampler', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'acquire_engine_model', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
 class Sampler:
     """
     A sampler by ComfyUI's name; may be used by any thread.
@@ -167,6 +168,61 @@ class ZImageVaeDecoder:
     @property
     def scale(self) -> int:
         ...
+class EngineRequest:
+    """
+    What a model of the engine is asked for by.
+    """
+    compute_type: torch.dtype
+    device: torch.device
+    node: str
+    prompt: str
+    def __init__(self, kind: str, loader: str, name: str, paths: collections.abc.Sequence[os.PathLike | str | bytes]) -> None:
+        """
+        `kind`: of a ModelKey. `paths`: one file, or the shards of one model.
+        """
+    @property
+    def key(self) -> hearth._core.ModelKey:
+        """
+        What the model is called in the cache, its files as they are now.
+        """
+    @property
+    def options(self) -> str:
+        """
+        Every other input of the loader, as one text.
+        """
+    @options.setter
+    def options(self, arg0: str) -> None:
+        ...
+class EngineLease:
+    """
+    A model in use: it or a part of it being alive, nothing evicts it.
+    """
+    def require_sound(self) -> None:
+        """
+        Raises CheckpointCorruptError when the files are no longer what was loaded.
+        """
+    @property
+    def cached(self) -> bool:
+        ...
+    @property
+    def key(self) -> hearth._core.ModelKey:
+        ...
+    @property
+    def text_encoder(self) -> ZImageTextEncoder:
+        ...
+    @property
+    def transformer(self) -> ZImageTransformer:
+        ...
+    @property
+    def vae(self) -> ZImageVaeDecoder:
+        ...
+    @property
+    def was_hit(self) -> bool:
+        ...
+def acquire_engine_model(request: EngineRequest) -> EngineLease:
+    """
+    Through the process's cache; loaded first if absent, on the runtime's executor.
+    """
 def native_api() -> str:
     """
     Hash of the stub file this module was built with.

@@ -9,7 +9,10 @@ namespace hearth {
 namespace {
 
 py::object Value(const PythonHandle& self) {
-  return static_cast<PythonResident&>(*self.get()).value();
+  // The engine's models are in the same cache, and no Python objects.
+  const auto* const resident = dynamic_cast<PythonResident*>(&*self.get());
+  if (resident == nullptr) throw py::type_error("this model is hearth's engine's, not Python's");
+  return resident->value();
 }
 
 void BindModelHandle(py::module_& module) {

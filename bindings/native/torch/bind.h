@@ -5,6 +5,7 @@
 
 namespace hearth {
 
+void BindEngine(pybind11::module_& module);
 void RegisterErrors(pybind11::module_& module);
 void BindSampling(pybind11::module_& module);
 void BindWeights(pybind11::module_& module);

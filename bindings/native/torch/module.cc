@@ -39,4 +39,5 @@ PYBIND11_MODULE(_torch, module) {
   hearth::BindSampling(module);
   hearth::BindWeights(module);
   hearth::BindZImage(module);
+  hearth::BindEngine(module);
 }

@@ -1,0 +1,102 @@
+#include "runtime_torch/engine_model.h"
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::chrono::duration<double> kBetweenQuestions(0.1);
+
+bool HasBelow(const CheckpointTensors& tensors, std::string_view prefix) {
+  const auto first = tensors.all().lower_bound(prefix);
+  return first != tensors.all().end() && first->first.starts_with(prefix);
+}
+
+std::uint64_t SizeOf(const CheckpointTensors& tensors) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors.all()) {
+    if (tensor.defined()) bytes += tensor.nbytes();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+EngineModel::EngineModel(CheckpointTensors tensors, ModelKind kind,
+                         const EnginePlacement& placement)
+    : tensors_(std::move(tensors)), kind_(kind), placement_(placement) {
+  parts_ = MakeParts();
+}
+
+EngineParts EngineModel::MakeParts() const {
+  const bool is_whole = kind_ == ModelKind::kCheckpoint;
+  const auto& [device, type] = placement_;
+  EngineParts parts;
+  if (is_whole || kind_ == ModelKind::kDiffusionModel) {
+    parts.transformer = std::make_shared<Transformer>(tensors_, TransformerOptions{type, device});
+  }
+  if (kind_ == ModelKind::kTextEncoder || (is_whole && HasBelow(tensors_, "text_encoders."))) {
+    parts.text_encoder = std::make_shared<TextEncoder>(tensors_, TextEncoderOptions{type, device});
+  }
+  const bool has_vae = HasBelow(tensors_, "vae.") || HasBelow(tensors_, "first_stage_model.");
+  if (kind_ == ModelKind::kVae || (is_whole && has_vae)) {
+    parts.vae = std::make_shared<VaeDecoder>(tensors_, VaeOptions{type, device});
+  }
+  return parts;
+}
+
+EngineParts EngineModel::Parts() {
+  MutexLock lock(mutex_);
+  if (!parts_) parts_ = MakeParts();
+  return *parts_;
+}
+
+TierBytes EngineModel::BytesWith(bool on_device) const {
+  const std::uint64_t size = SizeOf(tensors_);
+  return {.mapped = size, .device = on_device && !placement_.device.is_cpu() ? size : 0};
+}
+
+TierBytes EngineModel::bytes() const {
+  MutexLock lock(mutex_);
+  return BytesWith(parts_.has_value());
+}
+
+ReleaseOutcome EngineModel::Release() noexcept {
+  MutexLock lock(mutex_);
+  parts_.reset();
+  return {};
+}
+
+std::optional<TierBytes> EngineModel::Demote() noexcept {
+  if (placement_.device.is_cpu()) return std::nullopt;
+  MutexLock lock(mutex_);
+  parts_.reset();
+  return BytesWith(false);
+}
+
+LoadedModel EngineLoader::Load(const ModelKey& key) {
+  std::vector<HostFileHandle> files;
+  for (const std::string& path : wish_.paths) files.push_back(tier_.Hold(path));
+  Read(files);
+  auto model =
+      std::make_unique<EngineModel>(CheckpointTensors(std::move(files)), key.kind, wish_.placement);
+  const TierBytes bytes = model->bytes();
+  return {std::move(model), bytes};
+}
+
+void EngineLoader::Read(const std::vector<HostFileHandle>& files) const {
+  for (const HostFileHandle& file : files) file->StartReadAhead({});
+  for (const HostFileHandle& file : files) {
+    while (!file->WaitForReadAhead(kBetweenQuestions)) {
+      if (!wish_.is_unwanted || !wish_.is_unwanted()) continue;
+      for (const HostFileHandle& each : files) each->CancelReadAhead();
+      throw Error("The load was stopped before it was done; nothing of it is kept.");
+    }
+  }
+}
+
+}  // namespace hearth
