@@ -11,7 +11,7 @@ namespace hearth {
 namespace {
 
 // Models of ComfyUI's loaders may have the same names and files, and are other objects.
-constexpr char kEngine[] = "engine=zimage";
+constexpr char kEngine[] = "engine=zimage device=";
 
 LoadRequest CacheRequest(Runtime& runtime, const EngineRequest& request) {
   LoadRequest wanted;
@@ -33,8 +33,10 @@ ModelKey EngineKey(const EngineRequest& request) {
   key.loader = request.loader;
   key.name = request.name;
   const EnginePlacement& placement = request.wish.placement;
-  key.options = std::string(kEngine) + " device=" + placement.device.str() +
-                " compute=" + c10::toString(placement.compute_type) + " " + request.options;
+  key.options = kEngine;
+  key.options += placement.device.str();
+  key.options += std::string(" compute=") + c10::toString(placement.compute_type);
+  key.options += " " + request.options;
   for (const std::string& path : request.wish.paths) {
     if (!key.identity.empty()) key.identity += ' ';
     key.identity += IdentifyFile(path).ToString();
