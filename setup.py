@@ -64,7 +64,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     package_dir={"": "bindings"},
-    packages=["hearth", "hearth.doctor"],
+    packages=["hearth", "hearth.doctor", "hearth.headless"],
     package_data={"hearth": ["py.typed", "*.pyi"]},
     ext_modules=[Extension("hearth._core", [])] if sys.platform == "linux" else [],
     cmdclass={"build_ext": CMakeBuild, "build_py": WithDefaults},

@@ -31,6 +31,7 @@ COMMANDS = {
     "check": "hearth.cli_check",
     "doctor": "hearth.cli_doctor",
     "keeper": "hearth.cli_keeper",
+    "run": "hearth.cli_run",
 }
 
 

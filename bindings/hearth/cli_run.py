@@ -1,0 +1,73 @@
+"""`hearth run`: executes ComfyUI workflows in API format, without ComfyUI."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from hearth.errors import HearthError
+from hearth.headless.faults import RefusedError
+from hearth.headless.request import Request, prepare
+
+HELP = "run ComfyUI workflows (API format) without ComfyUI, on hearth's own Z-Image engine"
+_REFUSED = 2
+_FAILED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of `hearth run`."""
+    add = parser.add_argument
+    add("workflows", nargs="+", type=Path, metavar="WORKFLOW.json", help="run in turn")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.INPUT=VALUE",
+        help="change an input of every workflow; may be repeated",
+    )
+    add("--models", type=Path, default=_models(), metavar="DIR", help="ComfyUI's models folder")
+    add("--out", type=Path, default=Path("output"), metavar="DIR", help="default: output")
+    add("--repeat", type=int, default=1, metavar="N", help="default: 1")
+    add("--prompts", type=Path, metavar="FILE", help="a run for each line, as positive prompt")
+    add("--latent-out", type=Path, metavar="FILE.safetensors", help="also write the latents")
+    add("--json", type=Path, metavar="REPORT", help="also write what happened")
+    add("--tokenizer", type=Path, metavar="PATH", help="Qwen's tokenizer, where it is not found")
+    add("--config", type=Path, metavar="FILE", help="hearth.json; default: HEARTH_CONFIG's")
+    add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; 1 when a run failed, 2 when it was refused before anything was loaded."""
+    request = Request(
+        workflows=arguments.workflows,
+        settings=arguments.set,
+        models=arguments.models,
+        out=arguments.out,
+        repeat=arguments.repeat,
+        prompts=arguments.prompts,
+        latent_out=arguments.latent_out,
+        report=arguments.json,
+        tokenizer=arguments.tokenizer,
+    )
+    try:
+        job = prepare(request)
+    except RefusedError as refused:
+        for fault in refused.faults:
+            print(f"hearth: {fault.line()}", file=sys.stderr)
+        return _REFUSED
+    try:
+        # Computing imports torch; what is refused is not to wait for that.
+        work = importlib.import_module("hearth.headless.work")
+        work.run_job(job, device=arguments.device, config=arguments.config)
+    except HearthError as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return _FAILED
+    return 0
+
+
+def _models() -> Path:
+    comfyui = os.environ.get("COMFYUI_PATH")
+    return Path(comfyui, "models") if comfyui else Path("models")

@@ -1,0 +1,163 @@
+"""What one `hearth run` asks for, checked as a whole: every fault at once, nothing loaded."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hearth import qwen_tokenizer
+from hearth.headless import graph, needs, settings
+from hearth.headless.checks import Plan, check
+from hearth.headless.faults import Fault, RefusedError
+from hearth.headless.model_lists import FOLDERS, ModelLists
+
+_SAMPLERS = ("KSampler", "KSamplerAdvanced", "HearthKSampler", "HearthKSamplerAdvanced")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line as values."""
+
+    workflows: Sequence[Path]
+    settings: Sequence[str]
+    models: Path
+    out: Path
+    repeat: int = 1
+    prompts: Path | None = None
+    latent_out: Path | None = None
+    report: Path | None = None
+    tokenizer: Path | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of one workflow."""
+
+    plan: Plan
+    prompt: str | None
+    """Of `--prompts`; None: as the workflow has it."""
+
+
+@dataclass
+class Job:
+    """A request that can be run."""
+
+    request: Request
+    models: ModelLists
+    plans: list[Plan]
+    tokenizer: qwen_tokenizer.Tokenizer | None = None
+    prompts: list[str] = field(default_factory=list)
+    prompt_nodes: list[str] = field(default_factory=list)
+    """For each plan the node whose text is replaced."""
+
+    def runs(self) -> Iterator[Run]:
+        """Every execution in order: prompt by prompt, and for each the workflows in turn."""
+        for _ in range(self.request.repeat):
+            for prompt in self.prompts or (None,):
+                for number, plan in enumerate(self.plans):
+                    if prompt is None:
+                        yield Run(plan, None)
+                    else:
+                        yield Run(_with_text(plan, self.prompt_nodes[number], prompt), prompt)
+
+    @property
+    def count(self) -> int:
+        """How many executions there are."""
+        return self.request.repeat * max(1, len(self.prompts)) * len(self.plans)
+
+
+def prepare(request: Request) -> Job:
+    """Throws RefusedError with every fault of the request."""
+    faults = _places(request)
+    job = Job(request, ModelLists(request.models), [])
+    for path in request.workflows:
+        try:
+            plan = _plan(path, request, job.models)
+        except RefusedError as refused:
+            faults += refused.faults
+            continue
+        job.plans.append(plan)
+        faults += plan.faults
+    whole = [plan for plan in job.plans if not plan.faults]
+    if request.prompts is not None:
+        faults += _take_prompts(job, request.prompts, whole)
+    writes_latents = request.latent_out is not None
+    if writes_latents and whole and not any(map(_samples, whole)):
+        faults.append(Fault("--latent-out: no sampler is there whose latents could be written"))
+    faults += needs.missing_packages(whole, writes_latents=writes_latents)
+    job.tokenizer, further = needs.tokenizer_for(whole, job.prompts, request.tokenizer)
+    if faults + further:
+        raise RefusedError([*faults, *further])
+    return job
+
+
+def _take_prompts(job: Job, file: Path, whole: list[Plan]) -> list[Fault]:
+    faults: list[Fault] = []
+    try:
+        job.prompts = settings.read_prompts(file)
+    except RefusedError as refused:
+        faults += refused.faults
+    for plan in whole:
+        try:
+            job.prompt_nodes.append(settings.prompt_node(plan))
+        except RefusedError as refused:
+            faults += refused.faults
+    return faults
+
+
+def _plan(path: Path, request: Request, models: ModelLists) -> Plan:
+    found = graph.read(path)
+    faults = settings.apply(found, request.settings)
+    plan = check(found, models)
+    plan.faults += faults
+    return plan
+
+
+def _places(request: Request) -> list[Fault]:
+    faults: list[Fault] = []
+    if request.repeat < 1:
+        faults.append(Fault(f"--repeat: 1 or more, not {request.repeat}"))
+    if not request.models.is_dir():
+        faults.append(Fault(f"--models: there is no folder {request.models}"))
+    elif not any((request.models / each).is_dir() for all_ in FOLDERS.values() for each in all_):
+        folders = ", ".join(each for all_ in FOLDERS.values() for each in all_)
+        faults.append(
+            Fault(f"--models: {request.models} is no models folder; it has none of {folders}")
+        )
+    faults += _unwritable("--out", request.out)
+    for name, path in (("--latent-out", request.latent_out), ("--json", request.report)):
+        if path is not None:
+            faults += _unwritable(name, path.parent)
+            if path.is_dir():
+                faults.append(Fault(f"{name}: {path} is a folder, not a file"))
+    if request.latent_out is not None and request.latent_out.suffix != ".safetensors":
+        faults.append(Fault(f"--latent-out: {request.latent_out.name} has to end in .safetensors"))
+    return faults
+
+
+def _unwritable(name: str, folder: Path) -> list[Fault]:
+    """A folder that is not there is made, so the nearest one above it counts."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        return [Fault(f"{name}: {place} is a file, so nothing can be written below it")]
+    if not os.access(place, os.W_OK):
+        return [Fault(f"{name}: nothing may be written to {place}")]
+    return []
+
+
+def _samples(plan: Plan) -> bool:
+    return any(node.class_name in _SAMPLERS for node in plan.nodes.values())
+
+
+def _with_text(plan: Plan, node: str, text: str) -> Plan:
+    changed: Any = copy.deepcopy(plan)
+    changed.nodes[node].links.pop("text", None)
+    changed.nodes[node].values["text"] = text
+    changed.graph.set_input(node, "text", text)
+    return changed  # type: ignore[no-any-return]
