@@ -13,7 +13,7 @@ from .host import Host
 from .prewarm_names import NODE, model_graph
 from .residents import ResidentModel
 from .samplers import native_names, sampler_function
-from .status_text import status_text
+from hearth.status_text import status_text
 from .transparent import TransparentLoaders
 
 _ALL_BYTES = (1 << 64) - 1

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,17 +19,29 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColu
 from benchmarks.harness.safetensors_file import TensorSpec, total_bytes, write_safetensors
 
 _STD = 0.02
-_WIDTH = 3840
-_HIDDEN = 10240
-_HEAD = 128
 _TIME = 256
-_CAPTION = 2560
-_LAYERS = 30
-_TEXT_LAYERS = 36
-_TEXT_HIDDEN = 9728
-_VOCABULARY = 151936
-_VAE_WIDTHS = (128, 256, 512, 512)
 _MAX_THREADS = 16
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Dimensions of the three models; as they stand here those of the released files."""
+
+    width: int = 3840
+    hidden: int = 10240
+    head: int = 128
+    layers: int = 30
+    caption: int = 2560
+    text_layers: int = 36
+    text_hidden: int = 9728
+    text_head: int = 128
+    text_queries: int = 32
+    text_keys: int = 8
+    vocabulary: int = 151936
+    vae_widths: tuple[int, ...] = (128, 256, 512, 512)
+
+
+FULL = Sizes()
 
 
 def _weight(name: str, *shape: int) -> TensorSpec:
@@ -43,63 +56,67 @@ def _linear(name: str, rows: int, columns: int) -> list[TensorSpec]:
     return [_weight(f"{name}.weight", rows, columns), _weight(f"{name}.bias", rows)]
 
 
-def _block(stem: str, modulated: bool) -> list[TensorSpec]:
+def _block(stem: str, sizes: Sizes, modulated: bool) -> list[TensorSpec]:
+    width, hidden = sizes.width, sizes.hidden
     specs = [
-        _weight(f"{stem}.attention.qkv.weight", 3 * _WIDTH, _WIDTH),
-        _weight(f"{stem}.attention.out.weight", _WIDTH, _WIDTH),
-        _norm(f"{stem}.attention.q_norm", _HEAD),
-        _norm(f"{stem}.attention.k_norm", _HEAD),
-        _weight(f"{stem}.feed_forward.w1.weight", _HIDDEN, _WIDTH),
-        _weight(f"{stem}.feed_forward.w2.weight", _WIDTH, _HIDDEN),
-        _weight(f"{stem}.feed_forward.w3.weight", _HIDDEN, _WIDTH),
+        _weight(f"{stem}.attention.qkv.weight", 3 * width, width),
+        _weight(f"{stem}.attention.out.weight", width, width),
+        _norm(f"{stem}.attention.q_norm", sizes.head),
+        _norm(f"{stem}.attention.k_norm", sizes.head),
+        _weight(f"{stem}.feed_forward.w1.weight", hidden, width),
+        _weight(f"{stem}.feed_forward.w2.weight", width, hidden),
+        _weight(f"{stem}.feed_forward.w3.weight", hidden, width),
     ]
     for norm in ("attention_norm1", "ffn_norm1", "attention_norm2", "ffn_norm2"):
-        specs.append(_norm(f"{stem}.{norm}", _WIDTH))
+        specs.append(_norm(f"{stem}.{norm}", width))
     if modulated:
-        specs += _linear(f"{stem}.adaLN_modulation.0", 4 * _WIDTH, _TIME)
+        specs += _linear(f"{stem}.adaLN_modulation.0", 4 * width, _TIME)
     return specs
 
 
-def transformer_tensors() -> list[TensorSpec]:
+def transformer_tensors(sizes: Sizes = FULL) -> list[TensorSpec]:
     """The transformer: 6.15 billion parameters, attention fused as in ComfyUI's files."""
-    specs = [_weight("x_pad_token", 1, _WIDTH), _weight("cap_pad_token", 1, _WIDTH)]
-    specs += _linear("x_embedder", _WIDTH, 64)
+    width = sizes.width
+    specs = [_weight("x_pad_token", 1, width), _weight("cap_pad_token", 1, width)]
+    specs += _linear("x_embedder", width, 64)
     for index in range(2):
-        specs += _block(f"noise_refiner.{index}", modulated=True)
-        specs += _block(f"context_refiner.{index}", modulated=False)
+        specs += _block(f"noise_refiner.{index}", sizes, modulated=True)
+        specs += _block(f"context_refiner.{index}", sizes, modulated=False)
     specs += _linear("t_embedder.mlp.0", 1024, _TIME)
     specs += _linear("t_embedder.mlp.2", _TIME, 1024)
-    specs.append(_norm("cap_embedder.0", _CAPTION))
-    specs += _linear("cap_embedder.1", _WIDTH, _CAPTION)
-    for index in range(_LAYERS):
-        specs += _block(f"layers.{index}", modulated=True)
-    specs += _linear("final_layer.linear", 64, _WIDTH)
-    return specs + _linear("final_layer.adaLN_modulation.1", _WIDTH, _TIME)
+    specs.append(_norm("cap_embedder.0", sizes.caption))
+    specs += _linear("cap_embedder.1", width, sizes.caption)
+    for index in range(sizes.layers):
+        specs += _block(f"layers.{index}", sizes, modulated=True)
+    specs += _linear("final_layer.linear", 64, width)
+    return specs + _linear("final_layer.adaLN_modulation.1", width, _TIME)
 
 
-def _text_layer(stem: str) -> list[TensorSpec]:
+def _text_layer(stem: str, sizes: Sizes) -> list[TensorSpec]:
+    width = sizes.caption
+    queries, keys = (sizes.text_head * heads for heads in (sizes.text_queries, sizes.text_keys))
     shapes = {
-        "self_attn.q_proj": (4096, _CAPTION),
-        "self_attn.k_proj": (1024, _CAPTION),
-        "self_attn.v_proj": (1024, _CAPTION),
-        "self_attn.o_proj": (_CAPTION, 4096),
-        "mlp.gate_proj": (_TEXT_HIDDEN, _CAPTION),
-        "mlp.up_proj": (_TEXT_HIDDEN, _CAPTION),
-        "mlp.down_proj": (_CAPTION, _TEXT_HIDDEN),
+        "self_attn.q_proj": (queries, width),
+        "self_attn.k_proj": (keys, width),
+        "self_attn.v_proj": (keys, width),
+        "self_attn.o_proj": (width, queries),
+        "mlp.gate_proj": (sizes.text_hidden, width),
+        "mlp.up_proj": (sizes.text_hidden, width),
+        "mlp.down_proj": (width, sizes.text_hidden),
     }
     specs = [_weight(f"{stem}.{name}.weight", *shape) for name, shape in shapes.items()]
-    specs += [_norm(f"{stem}.self_attn.{name}", _HEAD) for name in ("q_norm", "k_norm")]
-    specs.append(_norm(f"{stem}.input_layernorm", _CAPTION))
-    specs.append(_norm(f"{stem}.post_attention_layernorm", _CAPTION))
+    specs += [_norm(f"{stem}.self_attn.{name}", sizes.text_head) for name in ("q_norm", "k_norm")]
+    specs.append(_norm(f"{stem}.input_layernorm", width))
+    specs.append(_norm(f"{stem}.post_attention_layernorm", width))
     return specs
 
 
-def text_encoder_tensors() -> list[TensorSpec]:
+def text_encoder_tensors(sizes: Sizes = FULL) -> list[TensorSpec]:
     """Qwen3-4B without an output head."""
-    specs = [_weight("model.embed_tokens.weight", _VOCABULARY, _CAPTION)]
-    for index in range(_TEXT_LAYERS):
-        specs += _text_layer(f"model.layers.{index}")
-    return [*specs, _norm("model.norm", _CAPTION)]
+    specs = [_weight("model.embed_tokens.weight", sizes.vocabulary, sizes.caption)]
+    for index in range(sizes.text_layers):
+        specs += _text_layer(f"model.layers.{index}", sizes)
+    return [*specs, _norm("model.norm", sizes.caption)]
 
 
 def _conv(name: str, rows: int, columns: int, size: int = 3) -> list[TensorSpec]:
@@ -143,39 +160,49 @@ def _level(
     return specs
 
 
-def vae_tensors() -> list[TensorSpec]:
+def vae_tensors(sizes: Sizes = FULL) -> list[TensorSpec]:
     """Flux's autoencoder (`ae.safetensors`), in fp32 as released."""
-    top = _VAE_WIDTHS[-1]
-    last = len(_VAE_WIDTHS) - 1
-    specs = _conv("encoder.conv_in", _VAE_WIDTHS[0], 3)
-    source = _VAE_WIDTHS[0]
-    for index, width in enumerate(_VAE_WIDTHS):
+    return _encoder_tensors(sizes) + vae_decoder_tensors(sizes)
+
+
+def _encoder_tensors(sizes: Sizes) -> list[TensorSpec]:
+    widths = sizes.vae_widths
+    top, last = widths[-1], len(widths) - 1
+    specs = _conv("encoder.conv_in", widths[0], 3)
+    source = widths[0]
+    for index, width in enumerate(widths):
         resample = "downsample" if index < last else None
         specs += _level(f"encoder.down.{index}", source, width, 2, resample)
         source = width
     specs += _middle("encoder.mid", top)
-    specs += _group_norm("encoder.norm_out", top) + _conv("encoder.conv_out", 32, top)
-    specs += _conv("decoder.conv_in", top, 16) + _middle("decoder.mid", top)
+    return specs + _group_norm("encoder.norm_out", top) + _conv("encoder.conv_out", 32, top)
+
+
+def vae_decoder_tensors(sizes: Sizes = FULL) -> list[TensorSpec]:
+    """Of the same file the half that makes images."""
+    widths = sizes.vae_widths
+    top, last = widths[-1], len(widths) - 1
+    specs = _conv("decoder.conv_in", top, 16) + _middle("decoder.mid", top)
     source = top
     for index in range(last, -1, -1):
-        width = _VAE_WIDTHS[index]
         resample = "upsample" if index > 0 else None
-        specs += _level(f"decoder.up.{index}", source, width, 3, resample)
-        source = width
+        specs += _level(f"decoder.up.{index}", source, widths[index], 3, resample)
+        source = widths[index]
     return specs + _group_norm("decoder.norm_out", source) + _conv("decoder.conv_out", 3, source)
 
 
 def lora_tensors(rank: int = 16) -> list[TensorSpec]:
     """A LoRA on the attention and the feed-forward of every layer, in ComfyUI's generic names."""
+    width, hidden = FULL.width, FULL.hidden
     shapes = {
-        "attention.qkv": (3 * _WIDTH, _WIDTH),
-        "attention.out": (_WIDTH, _WIDTH),
-        "feed_forward.w1": (_HIDDEN, _WIDTH),
-        "feed_forward.w2": (_WIDTH, _HIDDEN),
-        "feed_forward.w3": (_HIDDEN, _WIDTH),
+        "attention.qkv": (3 * width, width),
+        "attention.out": (width, width),
+        "feed_forward.w1": (hidden, width),
+        "feed_forward.w2": (width, hidden),
+        "feed_forward.w3": (hidden, width),
     }
     specs = []
-    for index in range(_LAYERS):
+    for index in range(FULL.layers):
         for name, (rows, columns) in shapes.items():
             stem = f"diffusion_model.layers.{index}.{name}"
             specs.append(_weight(f"{stem}.lora_A.weight", rank, columns))

@@ -35,7 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--latent-out", type=Path, metavar="FILE.safetensors", help="also write the latents")
     add("--json", type=Path, metavar="REPORT", help="also write what happened")
     add("--tokenizer", type=Path, metavar="PATH", help="Qwen's tokenizer, where it is not found")
-    add("--config", type=Path, metavar="FILE", help="hearth.json; default: HEARTH_CONFIG's")
+    config = os.environ.get("HEARTH_CONFIG")
+    add(
+        "--config",
+        type=Path,
+        default=Path(config) if config else None,
+        metavar="FILE",
+        help="hearth.json; default: the one that HEARTH_CONFIG names",
+    )
     add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
 
 
@@ -51,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         latent_out=arguments.latent_out,
         report=arguments.json,
         tokenizer=arguments.tokenizer,
+        config=arguments.config,
     )
     try:
         job = prepare(request)
@@ -60,8 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _REFUSED
     try:
         # Computing imports torch; what is refused is not to wait for that.
-        work = importlib.import_module("hearth.headless.work")
-        work.run_job(job, device=arguments.device, config=arguments.config)
+        importlib.import_module("hearth.headless.job").run_job(job, arguments.device)
     except HearthError as error:
         print(f"hearth: {error}", file=sys.stderr)
         return _FAILED

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hearth
 from hearth import qwen_tokenizer
 from hearth.headless import graph, needs, settings
 from hearth.headless.checks import Plan, check
@@ -31,6 +32,7 @@ class Request:
     latent_out: Path | None = None
     report: Path | None = None
     tokenizer: Path | None = None
+    config: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Job:
     request: Request
     models: ModelLists
     plans: list[Plan]
+    config: str | None = None
+    """Text of the config file."""
     tokenizer: qwen_tokenizer.Tokenizer | None = None
     prompts: list[str] = field(default_factory=list)
     prompt_nodes: list[str] = field(default_factory=list)
@@ -89,6 +93,7 @@ def prepare(request: Request) -> Job:
     if writes_latents and whole and not any(map(_samples, whole)):
         faults.append(Fault("--latent-out: no sampler is there whose latents could be written"))
     faults += needs.missing_packages(whole, writes_latents=writes_latents)
+    faults += _config_faults(job)
     job.tokenizer, further = needs.tokenizer_for(whole, job.prompts, request.tokenizer)
     if faults + further:
         raise RefusedError([*faults, *further])
@@ -137,6 +142,20 @@ def _places(request: Request) -> list[Fault]:
     if request.latent_out is not None and request.latent_out.suffix != ".safetensors":
         faults.append(Fault(f"--latent-out: {request.latent_out.name} has to end in .safetensors"))
     return faults
+
+
+def _config_faults(job: Job) -> list[Fault]:
+    path = job.request.config
+    if path is None:
+        return []
+    try:
+        job.config = path.read_text(encoding="utf-8")
+    except OSError as error:
+        return [Fault(f"--config {path.name}: cannot be read: {error.strerror}")]
+    except ValueError:
+        return [Fault(f"--config {path.name}: is not text in UTF-8")]
+    found = hearth.check_config(job.config)
+    return [Fault(f"--config {path.name}: {one['pointer']}: {one['message']}") for one in found]
 
 
 def _unwritable(name: str, folder: Path) -> list[Fault]:

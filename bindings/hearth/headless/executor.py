@@ -1,0 +1,143 @@
+"""Executes plans one after the other; what has not changed since the last one is not computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import hearth
+from hearth.errors import HearthError
+from hearth.headless import nodes_images, nodes_models, nodes_sampling
+from hearth.headless.checks import Plan, PlannedNode
+from hearth.headless.run_models import file_of, is_loader
+from hearth.headless.work import NodeFailedError, Place, RunState, Work
+
+Tensor = Any
+_FUNCTIONS: Mapping[str, Callable[[Work], tuple[Any, ...]]] = {
+    **nodes_models.FUNCTIONS,
+    **nodes_sampling.FUNCTIONS,
+    **nodes_images.FUNCTIONS,
+}
+_MANY = 1_000_000
+
+
+class Listener(Protocol):
+    """Is told how far a run is."""
+
+    def began(self, node: PlannedNode) -> None:
+        """A node begins to work."""
+
+    def stepped(self, done: int, total: int) -> None:
+        """Of the node at work."""
+
+    def ended(self, node: PlannedNode, seconds: float) -> None:
+        """It is done."""
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """One node of a run."""
+
+    id: str
+    class_name: str
+    seconds: float
+    unchanged: bool
+    """Its outputs are those of the run before; it did nothing."""
+
+
+@dataclass
+class RunRecord:
+    """What one run did."""
+
+    seconds: float = 0.0
+    nodes: list[NodeRecord] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """Of the cache, as the trace has them."""
+    files: list[Path] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    latents: Tensor = None
+
+    def count(self, kind: str) -> int:
+        """How many events of this kind there were."""
+        return sum(event["kind"] == kind for event in self.events)
+
+
+class Executor:
+    """One process's runs. REQUIRES: the thread that called engine.start()."""
+
+    def __init__(self, place: Place, listener: Listener) -> None:
+        self._place = place
+        self._listener = listener
+        self._outputs: dict[str, tuple[Any, ...]] = {}
+        self._anew = 0
+
+    def run(self, plan: Plan) -> RunRecord:
+        """Runs a plan; its models are in use until it ends. Raises NodeFailedError."""
+        state = RunState(self._place, plan.graph.raw)
+        record, began, before = RunRecord(), time.perf_counter(), _last_event()
+        signatures: dict[str, str] = {}
+        try:
+            for node in plan.nodes.values():
+                signatures[node.id] = self._signature(node, signatures)
+                record.nodes.append(self._run_node(node, state, signatures))
+        finally:
+            state.models.close()
+            kept = set(signatures.values())
+            self._outputs = {key: out for key, out in self._outputs.items() if key in kept}
+            record.seconds = time.perf_counter() - began
+            record.events = hearth.runtime().cache.events(before, _MANY)
+        record.files, record.texts, record.latents = state.files, state.texts, state.latents
+        return record
+
+    def _run_node(
+        self, node: PlannedNode, state: RunState, signatures: Mapping[str, str]
+    ) -> NodeRecord:
+        signature = signatures[node.id]
+        if signature in self._outputs:
+            return NodeRecord(node.id, node.class_name, 0.0, unchanged=True)
+        began = time.perf_counter()
+        self._listener.began(node)
+        inputs = dict(node.values)
+        for name, link in node.links.items():
+            inputs[name] = self._outputs[signatures[link.node]][link.output]
+        try:
+            work = Work(node, inputs, state, self._listener.stepped)
+            self._outputs[signature] = _FUNCTIONS[node.class_name](work)
+        except (HearthError, OSError, RuntimeError, ValueError, IndexError, MemoryError) as error:
+            raise NodeFailedError(node, error) from error
+        seconds = time.perf_counter() - began
+        self._listener.ended(node, seconds)
+        return NodeRecord(node.id, node.class_name, seconds, unchanged=False)
+
+    def _signature(self, node: PlannedNode, signatures: Mapping[str, str]) -> str:
+        """Equal for what gives equal outputs: the node, its values, all that leads to it, files."""
+        parts: list[Any] = [node.class_name, sorted(node.values.items())]
+        parts += [
+            [name, signatures[link.node], link.output] for name, link in sorted(node.links.items())
+        ]
+        if is_loader(node.class_name):
+            file = file_of(node.class_name, node.values, self._place.models)
+            parts += [_stamp(node, path) for path in file.paths]
+        if node.node_class.runs_anew:
+            self._anew += 1
+            parts.append(self._anew)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _stamp(node: PlannedNode, path: str | os.PathLike[str]) -> list[int]:
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        raise NodeFailedError(node, error) from error
+    return [state.st_size, state.st_mtime_ns, state.st_ino]
+
+
+def _last_event() -> int:
+    events = hearth.runtime().cache.events(0, _MANY)
+    return int(events[-1]["sequence"]) if events else 0

@@ -1,0 +1,56 @@
+"""Nodes from finished latents to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hearth import zimage
+from hearth.errors import HearthError
+from hearth.headless.images import find_series, save
+from hearth.headless.work import Work
+
+# ComfyUI's: files that stay are packed better than those that are only looked at.
+_SAVED, _SHOWN = 4, 1
+_PREVIEW = "ComfyUI_temp"
+
+
+def decode(work: Work) -> tuple[Any, ...]:
+    """VAEDecode: batch x height x width x 3, 0 to 1."""
+    ref, latents = work.inputs["vae"], work.inputs["samples"]
+    model = work.run.models.get(ref, work.node)
+    if model.vae is None:
+        raise HearthError(f"{ref.file.name} has no VAE; load one with VAELoader.")
+    if latents.shape[1] != model.vae.channels:
+        raise HearthError(
+            f"latents of {latents.shape[1]} channels, and the VAE's have {model.vae.channels}."
+        )
+    image = zimage.as_image(model.vae.decode(latents.to(ref.device))).float().cpu()
+    model.require_sound()
+    return (image,)
+
+
+def save_image(work: Work) -> tuple[Any, ...]:
+    """SaveImage."""
+    return _save(work, work.run.place.out, work.inputs["filename_prefix"], _SAVED)
+
+
+def preview_image(work: Work) -> tuple[Any, ...]:
+    """PreviewImage: into the folder `temp` of the output folder."""
+    return _save(work, work.run.place.out / "temp", _PREVIEW, _SHOWN)
+
+
+def _save(work: Work, folder: Path, prefix: str, level: int) -> tuple[Any, ...]:
+    images = work.inputs["images"]
+    height, width = images.shape[1:3]
+    series = find_series(folder, prefix, width, height)
+    work.run.files += save(images, series, work.run.prompt, level)
+    return (images,)
+
+
+FUNCTIONS: dict[str, Callable[[Work], tuple[Any, ...]]] = {
+    "VAEDecode": decode,
+    "SaveImage": save_image,
+    "PreviewImage": preview_image,
+}
