@@ -8,12 +8,12 @@ from typing import Any
 
 from hearth import ModelKey
 from hearth.errors import CheckpointNotFoundError
+from hearth.status_text import status_text
 
 from .host import Host
 from .prewarm_names import NODE, model_graph
 from .residents import ResidentModel
 from .samplers import native_names, sampler_function
-from hearth.status_text import status_text
 from .transparent import TransparentLoaders
 
 _ALL_BYTES = (1 << 64) - 1

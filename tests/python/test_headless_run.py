@@ -1,0 +1,332 @@
+"""`hearth run` from a workflow to images, on toy files of Z-Image's true architecture."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for package in ("torch", "tokenizers", "PIL", "safetensors"):
+    pytest.importorskip(package, reason=f"NOT RUN, needs {package}: ./dev setup")
+pytest.importorskip(
+    "hearth.zimage", reason="NOT RUN, needs hearth._torch: ./dev build", exc_type=ImportError
+)
+
+import torch  # noqa: E402
+from hearth import cli, qwen_tokenizer, runtime, zimage  # noqa: E402
+from open_spy import OpenSpy  # noqa: E402
+from PIL import Image  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+from benchmarks.harness import toy_zimage  # noqa: E402
+from benchmarks.harness.safetensors_file import write_safetensors  # noqa: E402
+from benchmarks.harness.workflows import node  # noqa: E402
+
+BINDINGS = Path(zimage.__file__).resolve().parents[1]
+SECOND = toy_zimage.TRANSFORMERS[1]
+Report = dict[str, Any]
+Run = Callable[..., Report]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the toy files, and a checkpoint with all three models in it."""
+    root = toy_zimage.write_all(tmp_path_factory.mktemp("toy") / "models")
+    specs = toy_zimage.checkpoint_tensors()
+    write_safetensors(root / "checkpoints" / "toy_whole.safetensors", specs, 9)
+    return root
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and an empty cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEARTH_CONFIG", raising=False)
+    assert runtime().configure("{}", "the schema's values")
+    for view in runtime().cache.residents():
+        runtime().cache.unpin(view["key"])
+    runtime().cache.trim(2**63, 2**63, "a test begins")
+    return tmp_path
+
+
+def options(models: Path, workflows: Sequence[dict[str, Any]], *further: str) -> list[str]:
+    files = []
+    for number, workflow in enumerate(workflows):
+        file = Path(f"workflow_{number}.json").absolute()
+        file.write_text(json.dumps(workflow))
+        files.append(str(file))
+    tokenizer = str(models / toy_zimage.TOKENIZER)
+    common = ["--models", str(models), "--tokenizer", tokenizer, "--device", "cpu"]
+    return ["run", *files, *common, "--json", "report.json", *further]
+
+
+@pytest.fixture
+def run(place: Path, models: Path) -> Run:
+    """Runs workflows that are right; the report."""
+
+    def run(*workflows: dict[str, Any], further: Sequence[str] = ()) -> Report:
+        assert cli.main(options(models, workflows, *further)) == 0
+        report: Report = json.loads(Path("report.json").read_text())
+        return report
+
+    return run
+
+
+def computed(run: Report) -> list[str]:
+    """Ids of the nodes that did something."""
+    return [each["id"] for each in run["nodes"] if not each["unchanged"]]
+
+
+def opened(report: Report) -> list[str]:
+    """Models that were loaded, in the order of the loads."""
+    events = [event for run in report["runs"] for event in run["events"]]
+    return [event["model"] for event in events if event["kind"] == "opened"]
+
+
+def test_a_workflow_becomes_an_image_with_the_workflow_in_it(run: Run) -> None:
+    workflow = toy_zimage.graph(size=48)
+    report = run(workflow)
+    image = Image.open("output/toy_z_image_a_00001_.png")
+    assert image.size == (48, 48)
+    assert len(set(image.tobytes())) > 100
+    assert json.loads(image.text["prompt"]) == workflow
+    assert report["runs"][0]["files"] == ["output/toy_z_image_a_00001_.png"]
+    assert report["peak_rss_bytes"] > 1 << 20
+    assert all(each["seconds"] > 0 for each in report["runs"][0]["nodes"])
+
+
+def test_every_model_is_loaded_once_by_the_cache_and_from_its_file(run: Run, models: Path) -> None:
+    graphs = [toy_zimage.graph(name) for name in toy_zimage.TRANSFORMERS]
+    names = [*toy_zimage.TRANSFORMERS, toy_zimage.TEXT_ENCODER, toy_zimage.VAE]
+    spy = OpenSpy(file for file in models.glob("*/toy_*") if file.name in names)
+    report = run(*graphs, further=["--repeat", "3", "--config", resident_config()])
+    assert sorted(opened(report)) == sorted(names)
+    assert sum(run["hits"] for run in report["runs"]) > 0
+    assert set(spy.opened()) == set(names)
+    again = run(*graphs, further=["--config", resident_config(), "--set", "sampler.seed=2"])
+    assert opened(again) == []
+    assert spy.opened() == {}
+    spy.close()
+
+
+def resident_config(**values: Any) -> str:
+    """A config file that keeps three transformers."""
+    path = Path("hearth.json").absolute()
+    path.write_text(json.dumps({"max_cached_models": 3, **values}))
+    return str(path)
+
+
+def test_without_the_cache_every_run_loads_again(run: Run) -> None:
+    graphs = [toy_zimage.graph(name) for name in toy_zimage.TRANSFORMERS[:2]]
+    config = resident_config(keep_model_in_memory=False)
+    report = run(*graphs, further=["--repeat", "2", "--config", config])
+    assert opened(report).count(toy_zimage.TRANSFORMERS[0]) == 2
+
+
+def test_the_same_again_computes_nothing(run: Run) -> None:
+    first, second = run(toy_zimage.graph(), further=["--repeat", "2"])["runs"]
+    assert len(computed(first)) == 10
+    assert computed(second) == []
+    assert second["files"] == []
+
+
+def test_another_prompt_computes_only_what_it_leads_to(run: Run) -> None:
+    Path("prompts.txt").write_text("a cat\n\n  a dog \n")
+    first, second = run(toy_zimage.graph(), further=["--prompts", "prompts.txt"])["runs"]
+    assert set(computed(second)) == {"positive", "negative", "sampler", "decode", "save"}
+    assert [first["prompt"], second["prompt"]] == ["a cat", "a dog"]
+    assert [first["loads"], second["loads"]] == [3, 0]
+    images = [Image.open(run["files"][0]) for run in (first, second)]
+    assert images[0].tobytes() != images[1].tobytes()
+    assert json.loads(images[1].text["prompt"])["positive"]["inputs"]["text"] == "a dog"
+
+
+def test_a_replaced_file_is_loaded_anew(run: Run, models: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    toy_zimage.write_all(own)
+    first = run(toy_zimage.graph(), further=["--models", str(own)])
+    file = own / "diffusion_models" / toy_zimage.TRANSFORMERS[0]
+    file.write_bytes((own / "diffusion_models" / SECOND).read_bytes())
+    second = run(toy_zimage.graph(), further=["--models", str(own)])
+    other = run(toy_zimage.graph(SECOND), further=["--models", str(own)])
+    assert opened(second) == [toy_zimage.TRANSFORMERS[0]]
+    images = [Image.open(each["runs"][0]["files"][0]).tobytes() for each in (first, second, other)]
+    assert images[0] != images[1]
+    assert images[1] == images[2]
+
+
+def latents(run: Run, workflow: dict[str, Any], *further: str) -> Any:
+    run(workflow, further=["--latent-out", "latents.safetensors", *further])
+    found = load_file("latents.safetensors")
+    assert set(found) == {"latent_tensor", "latent_format_version_0"}
+    return found["latent_tensor"]
+
+
+def test_latents_are_those_that_the_engine_samples_by_itself(run: Run, models: Path) -> None:
+    found = latents(run, toy_zimage.graph(steps=4, seed=5))
+    float32 = {"compute_type": torch.float32}
+    names = ("diffusion_models/toy_z_image_a", "text_encoders/toy_qwen")
+    files = [zimage.open_weights(models / f"{name}.safetensors") for name in names]
+    tokens = qwen_tokenizer.load(models / toy_zimage.TOKENIZER).encode("a lighthouse in the snow")
+    encoder = zimage.text_encoder(files[1], **float32)
+    prompt = zimage.Prompt(zimage.EmbeddingCache(1).encode(encoder, tokens))
+    noise = zimage.noise((1, 16, 8, 8), seed=5)
+    sampling = zimage.Sampling("res_multistep", zimage.sigmas(4), noise)
+    own = zimage.for_vae(zimage.transformer(files[0], **float32).sample(prompt, sampling))
+    assert torch.equal(found, own)
+
+
+def test_two_halves_of_a_schedule_are_the_whole(run: Run) -> None:
+    whole = latents(run, toy_zimage.graph(steps=6, sampler_name="euler"))
+    graph = toy_zimage.graph(steps=6, sampler_name="euler")
+    common = {k: v for k, v in graph["sampler"]["inputs"].items() if k not in ("seed", "denoise")}
+    parts = {"noise_seed": 1, "start_at_step": 0, "end_at_step": 3}
+    graph["first"] = node(
+        "KSamplerAdvanced",
+        **{**common, **parts, "add_noise": "enable", "return_with_leftover_noise": "enable"},
+    )
+    parts |= {"start_at_step": 3, "end_at_step": 10000, "latent_image": ["first", 0]}
+    graph["sampler"] = node(
+        "KSamplerAdvanced",
+        **{**common, **parts, "add_noise": "disable", "return_with_leftover_noise": "disable"},
+    )
+    halves = latents(run, graph)
+    assert (halves - whole).norm() / whole.norm() < 1e-5
+
+
+def test_no_denoising_leaves_latents_as_they_are(run: Run) -> None:
+    assert latents(run, toy_zimage.graph(denoise=0.0)).count_nonzero() == 0
+
+
+def test_less_denoising_stays_nearer_to_the_start(run: Run) -> None:
+    graph = toy_zimage.graph()
+    again = {**graph["sampler"]["inputs"], "seed": 8, "latent_image": ["sampler", 0]}
+    start = latents(run, graph)
+    distances = []
+    for denoise in (0.3, 0.9):
+        graph["again"] = node("KSampler", **{**again, "denoise": denoise})
+        graph["decode"]["inputs"]["samples"] = ["again", 0]
+        distances.append(float((latents(run, graph) - start).norm()))
+    assert 0 < distances[0] < distances[1]
+
+
+def test_guidance_looks_at_the_negative_prompt(run: Run) -> None:
+    graph = toy_zimage.graph(cfg=3.0)
+    graph["negative"] = node("CLIPTextEncode", clip=["clip", 0], text="blurred")
+    first = latents(run, graph)
+    graph["negative"]["inputs"]["text"] = "dark and wet"
+    assert not torch.equal(first, latents(run, graph))
+    graph["sampler"]["inputs"]["cfg"] = 1.0
+    unguided = latents(run, graph)
+    graph["negative"]["inputs"]["text"] = "blurred"
+    assert torch.equal(unguided, latents(run, graph))
+
+
+def test_a_batch_becomes_as_many_files(run: Run) -> None:
+    report = run(toy_zimage.graph(), further=["--set", "latent.batch_size=3"])
+    assert [Path(file).name for file in report["runs"][0]["files"]] == [
+        f"toy_z_image_a_{number:05}_.png" for number in (1, 2, 3)
+    ]
+    assert len({Image.open(file).tobytes() for file in report["runs"][0]["files"]}) == 3
+
+
+def test_numbers_go_on_where_the_folder_ends(run: Run) -> None:
+    Path("output/sub").mkdir(parents=True)
+    Path("output/sub/a_00041_.png").touch()
+    further = ["--set", "save.filename_prefix=sub/a", "--repeat", "1"]
+    assert run(toy_zimage.graph(), further=further)["runs"][0]["files"] == [
+        "output/sub/a_00042_.png"
+    ]
+
+
+def test_a_preview_lies_in_a_folder_of_its_own(run: Run) -> None:
+    graph = toy_zimage.graph()
+    graph["save"] = node("PreviewImage", images=["decode", 0])
+    (file,) = run(graph)["runs"][0]["files"]
+    assert Path(file).parent == Path("output/temp")
+
+
+def test_a_latent_of_another_models_kind_is_empty_for_this_one(run: Run) -> None:
+    graph = toy_zimage.graph()
+    expected = latents(run, graph)
+    graph["latent"] = node("EmptyLatentImage", width=64, height=64, batch_size=1)
+    assert torch.equal(latents(run, graph), expected)
+
+
+def test_a_checkpoint_gives_all_three_models_and_is_loaded_once(run: Run) -> None:
+    graph = toy_zimage.graph()
+    for id_ in ("unet", "clip", "vae"):
+        del graph[id_]
+    graph["whole"] = node("CheckpointLoaderSimple", ckpt_name="toy_whole.safetensors")
+    graph["shift"]["inputs"]["model"] = ["whole", 0]
+    graph["positive"]["inputs"]["clip"] = ["whole", 1]
+    graph["decode"]["inputs"]["vae"] = ["whole", 2]
+    report = run(graph)
+    assert opened(report) == ["toy_whole.safetensors"]
+    assert Path(report["runs"][0]["files"][0]).is_file()
+
+
+def test_hearths_own_nodes_keep_and_drop_models(run: Run) -> None:
+    graph = toy_zimage.graph()
+    graph["unet"]["class_type"] = "HearthDiffusionModelLoader"
+    graph["unet"]["inputs"]["pin"] = True
+    graph["sampler"]["class_type"] = "HearthKSampler"
+    graph["pin"] = node("HearthPin", model=["clip", 0])
+    graph["warm"] = node("HearthPrewarm", model=f"diffusion_models/{SECOND}", after=["decode", 0])
+    graph["evict"] = node("HearthEvict", model=toy_zimage.VAE, after=["warm", 0])
+    graph["status"] = node("HearthCacheStatus", after=["evict", 0])
+    report = run(graph)
+    texts = report["runs"][0]["texts"]
+    assert texts["warm"] == f"diffusion_models/{SECOND} is loaded"
+    assert texts["evict"] == "evicted: 1"
+    assert texts["pin"] == f"{toy_zimage.TEXT_ENCODER} is pinned"
+    listed = {line.split(" ")[0]: line for line in texts["status"].split("\n")}
+    assert set(listed) == {*toy_zimage.TRANSFORMERS[:2], toy_zimage.TEXT_ENCODER}
+    assert "pinned" in listed[toy_zimage.TRANSFORMERS[0]]
+    assert "pinned" not in listed[SECOND]
+
+
+def test_a_file_of_another_model_ends_in_one_line(
+    place: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = toy_zimage.graph()
+    graph["vae"] = node("VAELoader", vae_name="wrong.safetensors")
+    (models / "vae" / "wrong.safetensors").write_bytes(
+        (models / "text_encoders" / toy_zimage.TEXT_ENCODER).read_bytes()
+    )
+    assert cli.main(options(models, [graph])) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "hearth:" in line]
+    assert "node vae (VAELoader): " in line
+    assert not Path("output").exists()
+
+
+def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path) -> None:
+    """The signal comes while an image is being written: when its first bytes are on disk."""
+    program = (
+        "import os, signal, sys\n"
+        "from PIL import Image\n"
+        "save = Image.Image.save\n"
+        "def slow(self, file, **options):\n"
+        "    file.write(b'half'); file.flush()\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    save(self, file, **options)\n"
+        "Image.Image.save = slow\n"
+        "from hearth import cli\n"
+        "sys.exit(cli.main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *options(models, [toy_zimage.graph()])],
+        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+    assert list(Path("output").iterdir()) == []
