@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from hearth.cli_check import printable
 from hearth.errors import HearthError
 from hearth.headless.faults import RefusedError
 from hearth.headless.request import Request, prepare
@@ -66,11 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         for fault in refused.faults:
             print(f"hearth: {fault.line()}", file=sys.stderr)
         return _REFUSED
+    for note in (note for plan in job.plans for note in plan.notes):
+        print(f"hearth: {printable(note)}", file=sys.stderr)
     try:
         # Computing imports torch; what is refused is not to wait for that.
         importlib.import_module("hearth.headless.job").run_job(job, arguments.device)
     except HearthError as error:
-        print(f"hearth: {error}", file=sys.stderr)
+        print(f"hearth: {printable(str(error))}", file=sys.stderr)
         return _FAILED
     return 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools.dev import toolchain
+from tools.dev.main import main
 from tools.dev.steps import Step, StepFailed, run_step
 from tools.dev.tally import broken, not_run, read_junit, summary
 
@@ -105,3 +106,24 @@ def test_the_summary_closes_with_the_sum_and_says_every_skip() -> None:
     assert text.splitlines()[-1] == "0 passed, 1 failed, 1 skipped"
     assert "SKIPPED ComfyUI: 1 x no ComfyUI found" in text
     assert "FAILED C++ asan: does not build" in text
+
+
+def test_run_falls_back_to_the_headless_job_where_no_comfyui_is_named_or_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        started.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    monkeypatch.setattr("tools.dev.main.find_comfyui", lambda: None)
+    monkeypatch.setattr("tools.dev.environment.ensure_full", lambda: None)
+    monkeypatch.setattr("tools.dev.native.build_module", lambda: None)
+    monkeypatch.setattr("tools.dev.main.subprocess.run", run)
+    assert main(["run", "--repeat", "2"]) == 0
+    assert started[0][1:] == ["-m", "benchmarks.headless_job", "--repeat", "2"]
+    with pytest.raises(SystemExit):
+        main(["run", "--comfy-flags", "--cache-lru", "100"])
+    assert len(started) == 1

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--fast", action="store_true", help="no sanitizers, no ComfyUI, no torch")
     test.add_argument("-k", metavar="WORDS", help="only the tests whose name matches")
     test.add_argument("--fuzz", type=int, default=0, metavar="S", help="and S s of each fuzzer")
-    run = commands.add_parser("run", help="the main job in a real ComfyUI", add_help=False)
+    run = commands.add_parser("run", help="the main job, with ComfyUI or not", add_help=False)
     run.set_defaults(rest=[])
     commands.add_parser("check", help="hearth check: are files sound?", add_help=False)
     commands.add_parser("doctor", help="hearth doctor: is the machine fit?", add_help=False)
@@ -102,17 +102,18 @@ def _test(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     comfyui = find_comfyui()
-    if comfyui is None and not {"-h", "--help"} & set(options.rest):
+    # One that was named is wanted, and is not to be done without.
+    wants_comfyui = comfyui is not None or bool(os.environ.get("COMFYUI_PATH"))
+    if wants_comfyui and comfyui is None and not {"-h", "--help"} & set(options.rest):
         for line in NO_COMFYUI:
             print(line, file=sys.stderr)
         return NO_COMFYUI_CODE
-    importlib.import_module("benchmarks.main_job.arguments").parse(
-        options.rest
-    )  # ends on a mistake
+    job = "benchmarks.main_job" if wants_comfyui else "benchmarks.headless_job"
+    importlib.import_module(f"{job}.arguments").parse(options.rest)  # ends on a mistake
     environment.ensure_full()
     native.build_module()
-    env = dict(os.environ) | {"COMFYUI_PATH": str(comfyui)}
-    command = [str(venv_python()), "-m", "benchmarks.main_job", *options.rest]
+    env = dict(os.environ) | ({} if comfyui is None else {"COMFYUI_PATH": str(comfyui)})
+    command = [str(venv_python()), "-m", job, *options.rest]
     paths = [str(ROOT / "bindings"), str(ROOT)]
     env["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [env.get("PYTHONPATH")])])
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode

@@ -1,0 +1,21 @@
+"""Its command line, apart from it: `./dev run --help` needs nothing built."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The arguments; ends the process with 2 and a line saying what is wrong, or after --help."""
+    parser = argparse.ArgumentParser(
+        prog="./dev run",
+        description="Where no ComfyUI is found: three toy checkpoints of Z-Image's architecture in "
+        "turn through `hearth run`, without and with the cache. Other options need a ComfyUI.",
+    )
+    parser.add_argument("--repeat", type=int, default=20, help="images of each (default: 20)")
+    parser.add_argument("--out", type=Path, help="where to write (default: runs/<time>)")
+    given = parser.parse_args(arguments)
+    if given.repeat < 1:
+        parser.error("--repeat must be 1 or more")
+    return given
