@@ -47,7 +47,7 @@ def tensors() -> dict[str, list[TensorSpec]]:
     files = {f"diffusion_models/{name}": transformer_tensors(TOY) for name in TRANSFORMERS}
     files[f"text_encoders/{TEXT_ENCODER}"] = text_encoder_tensors(TOY)
     files[f"vae/{VAE}"] = vae_decoder_tensors(TOY)
-    return {name: list(_scaled(specs)) for name, specs in files.items()}
+    return {name: list(scaled(specs)) for name, specs in files.items()}
 
 
 def checkpoint_tensors() -> list[TensorSpec]:
@@ -60,7 +60,7 @@ def checkpoint_tensors() -> list[TensorSpec]:
     return [
         replace(spec, name=prefix + spec.name)
         for prefix, specs in parts.items()
-        for spec in _scaled(specs)
+        for spec in scaled(specs)
     ]
 
 
@@ -125,8 +125,8 @@ def graph(transformer: str = TRANSFORMERS[0], size: int = 64, **sampler: object)
     }
 
 
-def _scaled(specs: Iterable[TensorSpec]) -> Iterable[TensorSpec]:
-    """Values that keep activations about one, so that every tensor tells in the image."""
+def scaled(specs: Iterable[TensorSpec]) -> Iterable[TensorSpec]:
+    """The same tensors with values that keep activations about one: every tensor tells then."""
     for spec in specs:
         is_matrix = len(spec.shape) > 1 and "pad_token" not in spec.name
         fan_in = math.prod(spec.shape[1:])

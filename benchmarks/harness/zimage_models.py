@@ -82,8 +82,8 @@ def transformer_tensors(sizes: Sizes = FULL) -> list[TensorSpec]:
     for index in range(2):
         specs += _block(f"noise_refiner.{index}", sizes, modulated=True)
         specs += _block(f"context_refiner.{index}", sizes, modulated=False)
-    specs += _linear("t_embedder.mlp.0", 1024, _TIME)
-    specs += _linear("t_embedder.mlp.2", _TIME, 1024)
+    specs += _linear("t_embedder.mlp.0", min(width, 1024), _TIME)
+    specs += _linear("t_embedder.mlp.2", _TIME, min(width, 1024))
     specs.append(_norm("cap_embedder.0", sizes.caption))
     specs += _linear("cap_embedder.1", width, sizes.caption)
     for index in range(sizes.layers):

@@ -8,8 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+import hearth
 from hearth.cli_check import printable
 from hearth.errors import HearthError
+from hearth.headless.ahead import read_ahead
 from hearth.headless.faults import RefusedError
 from hearth.headless.request import Request, prepare
 
@@ -69,6 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _REFUSED
     for note in (note for plan in job.plans for note in plan.notes):
         print(f"hearth: {printable(note)}", file=sys.stderr)
+    if job.config is not None:
+        hearth.runtime().configure(job.config, arguments.config.name)
+    read_ahead(job.plans, job.models)
     try:
         # Computing imports torch; what is refused is not to wait for that.
         importlib.import_module("hearth.headless.job").run_job(job, arguments.device)

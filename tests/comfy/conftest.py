@@ -50,6 +50,7 @@ _SECOND_LANE = (
     "test_eviction",
     "test_examples",
     "test_files",
+    "test_headless",
     "test_keeper",
     "test_live_config",
     "test_main_job",

@@ -20,6 +20,10 @@ pytest.importorskip(
 
 import torch  # noqa: E402
 from hearth import cli, qwen_tokenizer, runtime, zimage  # noqa: E402
+from hearth.headless.ahead import read_ahead  # noqa: E402
+from hearth.headless.checks import check  # noqa: E402
+from hearth.headless.graph import read  # noqa: E402
+from hearth.headless.model_lists import ModelLists  # noqa: E402
 from open_spy import OpenSpy  # noqa: E402
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
@@ -105,11 +109,12 @@ def test_every_model_is_loaded_once_by_the_cache_and_from_its_file(run: Run, mod
     graphs = [toy_zimage.graph(name) for name in toy_zimage.TRANSFORMERS]
     names = [*toy_zimage.TRANSFORMERS, toy_zimage.TEXT_ENCODER, toy_zimage.VAE]
     spy = OpenSpy(file for file in models.glob("*/toy_*") if file.name in names)
-    report = run(*graphs, further=["--repeat", "3", "--config", resident_config()])
+    config = resident_config(prewarm_on_startup=False)  # reading ahead opens them once more
+    report = run(*graphs, further=["--repeat", "3", "--config", config])
     assert sorted(opened(report)) == sorted(names)
     assert sum(run["hits"] for run in report["runs"]) > 0
     assert set(spy.opened()) == set(names)
-    again = run(*graphs, further=["--config", resident_config(), "--set", "sampler.seed=2"])
+    again = run(*graphs, further=["--config", config, "--set", "sampler.seed=2"])
     assert opened(again) == []
     assert spy.opened() == {}
     spy.close()
@@ -120,6 +125,16 @@ def resident_config(**values: Any) -> str:
     path = Path("hearth.json").absolute()
     path.write_text(json.dumps({"max_cached_models": 3, **values}))
     return str(path)
+
+
+@pytest.mark.parametrize(("on", "files"), [(True, 3), (False, 0)])
+def test_files_are_read_ahead_where_the_config_does_not_say_otherwise(
+    place: Path, models: Path, on: bool, files: int
+) -> None:
+    runtime().configure(json.dumps({"prewarm_on_startup": on}), "the test's")
+    Path("workflow.json").write_text(json.dumps(toy_zimage.graph()))
+    plan = check(read(Path("workflow.json")), ModelLists(models))
+    assert read_ahead([plan, plan], ModelLists(models)) == files
 
 
 def test_without_the_cache_every_run_loads_again(run: Run) -> None:

@@ -15,7 +15,7 @@ import hearth
 from hearth.errors import HearthError
 from hearth.headless import nodes_images, nodes_models, nodes_sampling
 from hearth.headless.checks import Plan, PlannedNode
-from hearth.headless.run_models import file_of, is_loader
+from hearth.headless.loaders import path_of
 from hearth.headless.work import NodeFailedError, Place, RunState, Work
 
 Tensor = Any
@@ -121,16 +121,16 @@ class Executor:
         parts += [
             [name, signatures[link.node], link.output] for name, link in sorted(node.links.items())
         ]
-        if is_loader(node.class_name):
-            file = file_of(node.class_name, node.values, self._place.models)
-            parts += [_stamp(node, path) for path in file.paths]
+        path = path_of(node.class_name, node.values, self._place.models)
+        if path is not None:
+            parts.append(_stamp(node, path))
         if node.node_class.runs_anew:
             self._anew += 1
             parts.append(self._anew)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _stamp(node: PlannedNode, path: str | os.PathLike[str]) -> list[int]:
+def _stamp(node: PlannedNode, path: Path) -> list[int]:
     try:
         state = os.stat(path)
     except OSError as error:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-import hearth
 from hearth import engine
 from hearth.cli_check import printable
 from hearth.headless import report
@@ -22,8 +21,6 @@ def run_job(job: Job, device: str | None) -> None:
     """Every run of the job, and its report. Raises HearthError; what was written before stays."""
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     engine.start()
-    if job.config is not None and job.request.config is not None:
-        hearth.runtime().configure(job.config, job.request.config.name)
     place = Place(job.models, job.request.out, where, job.tokenizer)
     entries: list[report.Entry] = []
     try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import hearth
+from hearth.headless.loaders import LOADERS
 from hearth.headless.node_table import ALL_IDLE, NODES
 from hearth.headless.prewarm_names import loader_of
 from hearth.headless.run_models import ModelRef, file_of, key_of
@@ -95,7 +96,8 @@ def _reference(work: Work, class_name: str, inputs: dict[str, Any]) -> ModelRef:
 def _erase(work: Work, name: str) -> None:
     cache = hearth.runtime().cache
     for view in cache.residents():
-        if name in (view["name"], f"{_LISTS.get(view['kind'], '')}/{view['name']}"):
+        list_name = _LISTS.get(view["kind"], "")
+        if name in (view["name"], f"{list_name}/{view['name']}"):
             work.run.models.let_go(view["key"])
             cache.erase(view["key"], _REASON)
 
@@ -104,12 +106,7 @@ def _say(work: Work, text: str) -> None:
     work.run.texts[work.node.id] = text
 
 
-_LISTS = {
-    "checkpoint": "checkpoints",
-    "diffusion_model": "diffusion_models",
-    "text_encoder": "text_encoders",
-    "vae": "vae",
-}
+_LISTS: dict[str, str] = {loader.kind: loader.list_name for loader in LOADERS}
 FUNCTIONS: dict[str, Callable[[Work], tuple[Any, ...]]] = {
     "CheckpointLoaderSimple": load,
     "UNETLoader": load,

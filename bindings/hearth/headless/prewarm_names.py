@@ -6,16 +6,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from hearth.headless.faults import hint, quoted
+from hearth.headless.loaders import LOADERS
 from hearth.headless.model_lists import ModelLists
 from hearth.headless.node_table import NODES
 from hearth.headless.values import WrongValueError, check_choice
 
-_LOADERS = {
-    "checkpoints": ("CheckpointLoaderSimple", "ckpt_name"),
-    "diffusion_models": ("UNETLoader", "unet_name"),
-    "text_encoders": ("CLIPLoader", "clip_name"),
-    "vae": ("VAELoader", "vae_name"),
-}
+_BY_LIST = {loader.list_name: loader for loader in LOADERS}
 
 
 def loader_of(model: str, options: str, models: ModelLists) -> tuple[str, dict[str, Any]]:
@@ -24,7 +20,7 @@ def loader_of(model: str, options: str, models: ModelLists) -> tuple[str, dict[s
     `options` are further inputs: `type=lumina2`. Throws WrongValueError.
     """
     list_name, name = _find(model, models)
-    class_name, field = _LOADERS[list_name]
+    class_name, field = _BY_LIST[list_name].class_name, _BY_LIST[list_name].field
     known = {k: v for k, v in NODES[class_name].inputs.items() if k != field}
     inputs = {field: name} | {key: input_.default for key, input_ in known.items()}
     given = dict(parse_qsl(options, keep_blank_values=True))
@@ -41,7 +37,7 @@ def loader_of(model: str, options: str, models: ModelLists) -> tuple[str, dict[s
 
 def _find(model: str, models: ModelLists) -> tuple[str, str]:
     list_name, slash, name = model.partition("/")
-    if slash and list_name in _LOADERS and name in models.names(list_name):
+    if slash and list_name in _BY_LIST and name in models.names(list_name):
         return list_name, name
     lists = models.find(model)
     if len(lists) == 1:

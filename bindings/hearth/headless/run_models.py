@@ -11,21 +11,9 @@ import torch
 import hearth
 from hearth import engine
 from hearth.headless.checks import PlannedNode
+from hearth.headless.loaders import loader_of_class
 from hearth.headless.model_lists import ModelLists
 
-_KINDS: Mapping[str, tuple[engine.Kind, str, str]] = {
-    "CheckpointLoaderSimple": ("checkpoint", "ckpt_name", "checkpoints"),
-    "UNETLoader": ("diffusion_model", "unet_name", "diffusion_models"),
-    "CLIPLoader": ("text_encoder", "clip_name", "text_encoders"),
-    "VAELoader": ("vae", "vae_name", "vae"),
-}
-"""Kind, input with the name, and list of each loader."""
-_STOCK = {
-    "HearthCheckpointLoader": "CheckpointLoaderSimple",
-    "HearthDiffusionModelLoader": "UNETLoader",
-    "HearthCLIPLoader": "CLIPLoader",
-    "HearthVAELoader": "VAELoader",
-}
 _KEEPING = ("pin", "keep_alive_s")
 
 
@@ -39,24 +27,18 @@ class ModelRef:
     """Of a MODEL's noise levels; Z-Image's own until a node says otherwise."""
 
 
-def loader_class(node_class: str) -> str:
-    """The stock loader that a loader of hearth's stands for; any other class is itself."""
-    return _STOCK.get(node_class, node_class)
-
-
-def is_loader(node_class: str) -> bool:
-    """Whether a node class reads a model file."""
-    return loader_class(node_class) in _KINDS
-
-
 def file_of(node_class: str, inputs: Mapping[str, Any], models: ModelLists) -> engine.ModelFile:
-    """What a loader with these inputs names. hearth's loaders and ComfyUI's name the same."""
-    loader = loader_class(node_class)
-    kind, field, list_name = _KINDS[loader]
-    name = inputs[field]
-    options = {key: inputs[key] for key in sorted(inputs) if key not in (field, *_KEEPING)}
-    text = "&".join(f"{key}={value}" for key, value in options.items())
-    return engine.ModelFile(kind, loader, name, (models.path(list_name, name),), text)
+    """What a loader with these inputs names. hearth's loaders and ComfyUI's name the same.
+
+    REQUIRES: it is a loader.
+    """
+    loader = loader_of_class(node_class)
+    assert loader is not None
+    name = inputs[loader.field]
+    left_out = (loader.field, *_KEEPING)
+    options = "&".join(f"{key}={inputs[key]}" for key in sorted(inputs) if key not in left_out)
+    path = models.path(loader.list_name, name)
+    return engine.ModelFile(loader.kind, loader.class_name, name, (path,), options)
 
 
 class RunModels:
