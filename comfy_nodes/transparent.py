@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hearth.errors import CacheBusyError, CheckpointCorruptError
+from hearth.event_text import one_line
 
 from .file_check import refuse_if_corrupt
 from .host import Host
-from .log_bridge import one_line
 from .nodes.stock import call_stock
 from .residents import ResidentModel
 from .seams import Seams

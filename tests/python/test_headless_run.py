@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -321,19 +322,33 @@ def test_a_file_of_another_model_ends_in_one_line(
     assert not Path("output").exists()
 
 
-def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path) -> None:
-    """The signal comes while an image is being written: when its first bytes are on disk."""
+INTERRUPTIONS = {
+    # When the first bytes of the image are on disk.
+    "writing": """
+from PIL import Image
+save = Image.Image.save
+def slow(self, file, **options):
+    file.write(b"half"); file.flush()
+    os.kill(os.getpid(), signal.SIGINT)
+    save(self, file, **options)
+Image.Image.save = slow
+""",
+    # After the first step.
+    "sampling": """
+from hearth.headless import nodes_sampling
+update = nodes_sampling._Steps.update
+def interrupted(self, steps=1):
+    update(self, steps)
+    os.kill(os.getpid(), signal.SIGINT)
+nodes_sampling._Steps.update = interrupted
+""",
+}
+
+
+@pytest.mark.parametrize("when", INTERRUPTIONS)
+def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path, when: str) -> None:
     program = (
-        "import os, signal, sys\n"
-        "from PIL import Image\n"
-        "save = Image.Image.save\n"
-        "def slow(self, file, **options):\n"
-        "    file.write(b'half'); file.flush()\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    save(self, file, **options)\n"
-        "Image.Image.save = slow\n"
-        "from hearth import cli\n"
-        "sys.exit(cli.main())\n"
+        f"import os, signal, sys{INTERRUPTIONS[when]}from hearth import cli; sys.exit(cli.main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *options(models, [toy_zimage.graph()])],
@@ -343,5 +358,42 @@ def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path) -> None:
         check=False,
     )
     assert done.returncode == 130, done.stderr
-    assert "interrupted" in done.stderr
-    assert list(Path("output").iterdir()) == []
+    assert done.stderr.endswith("hearth: interrupted\n")
+    assert not Path("output").exists() or list(Path("output").iterdir()) == []
+
+
+def test_a_terminal_shows_node_and_steps(place: Path, models: Path) -> None:
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "hearth", *options(models, [toy_zimage.graph(steps=7)])],
+        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1", "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=other_end,
+    ) as running:
+        os.close(other_end)
+        shown = "".join(iter(lambda: read_terminal(terminal), ""))
+        assert running.stdout is not None
+        assert b"toy_z_image_a_00001_.png" in running.stdout.read()
+    os.close(terminal)
+    assert running.returncode == 0
+    assert "sampler KSampler" in shown
+    assert "7/7" in shown
+
+
+def read_terminal(descriptor: int) -> str:
+    try:
+        return os.read(descriptor, 1 << 16).decode(errors="replace")
+    except OSError:  # the other end is closed
+        return ""
+
+
+def test_the_trace_says_which_node_loaded_what(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(toy_zimage.graph())
+    lines = capsys.readouterr().err.splitlines()
+    opened = [line for line in lines if line.startswith(f"hearth: {toy_zimage.VAE} opened")]
+    assert len(opened) == 1
+    assert opened[0].endswith("node vae (VAELoader))")
+    run(toy_zimage.graph(SECOND), further=["--config", resident_config(log={"trace_loads": False})])
+    assert "hearth:" not in capsys.readouterr().err

@@ -9,7 +9,7 @@ import torch
 
 from hearth import engine
 from hearth.cli_check import printable
-from hearth.headless import report
+from hearth.headless import report, trace
 from hearth.headless.executor import Executor, RunRecord
 from hearth.headless.progress import listener
 from hearth.headless.request import Job
@@ -31,6 +31,7 @@ def run_job(job: Job, device: str | None) -> None:
                 which = {"workflow": run.plan.graph.name, "prompt": run.prompt}
                 entries.append((which, record))
                 _write_latents(job, number, record)
+                trace.tell(record)
                 _tell(job, number, run.plan.graph.name, record)
                 engine.tidy()
     finally:

@@ -120,7 +120,7 @@ def _sampled(work: Work, wanted: Sampling) -> tuple[Any, ...]:
         prompt = zimage.Prompt(
             inputs["positive"].to(ref.device), inputs["negative"].to(ref.device), wanted.cfg
         )
-        run = _SamplerRun(model.transformer, prompt, levels.to(ref.device), wanted)
+        run = _SamplerRun(model.transformer, prompt, levels.to(ref.device), ref.shift, wanted)
         latents = run(latents.to(ref.device), work.on_step).cpu()
         model.require_sound()
     work.run.latents = latents
@@ -132,6 +132,7 @@ class _SamplerRun:
     transformer: Any
     prompt: Any
     levels: Tensor
+    shift: float
     wanted: Sampling
 
     def __call__(self, latents: Tensor, on_step: OnStep) -> Tensor:
@@ -143,14 +144,23 @@ class _SamplerRun:
         first, last = self.levels[0], self.levels[-1]
         x = first * noise + (1.0 - first) * start
         denoiser = zimage.Denoiser(self.transformer, self.prompt, x, self.levels)
-
-        def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
-            return denoiser(x, sigma[0])
-
+        model = _FlowModel(denoiser, schedules.FlowLevels(self.shift))
         function = sampling.functions(lambda total, disable=None: _Steps(total, on_step))
         arguments = {"extra_args": {"seed": self.wanted.seed}}
         found = function[self.wanted.sampler](model, x, self.levels, **arguments)
         return zimage.for_vae(found / (1.0 - last)).float()
+
+
+@dataclass
+class _FlowModel:
+    """The model as samplers call it; some step otherwise for a flow model's levels."""
+
+    denoiser: Any
+    model_sampling: schedules.FlowLevels
+
+    def __call__(self, x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+        """The clean latents; `sigma` once for each of the batch."""
+        return self.denoiser(x, sigma[0])
 
 
 class _Steps:

@@ -26,7 +26,11 @@ def listener(runs: int) -> Iterator[Listener]:
 
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn())
     with Progress(
-        *columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
     ) as bar:
         yield _Bar(bar)
 
@@ -59,7 +63,7 @@ class _Bar:
         self._bar.reset(self._task, description=text, total=1)
 
     def stepped(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
+        self._bar.update(self._task, completed=done, total=total, refresh=True)
 
     def ended(self, node: PlannedNode, seconds: float) -> None:
         self._bar.update(self._task, completed=1, total=1)

@@ -58,7 +58,7 @@ class RunModels:
                 ref.file,
                 compute_type=compute_type(ref),
                 device=ref.device,
-                requested_by=f"node {node.id} ({node.class_name})",
+                requested_by=f"{node.id} ({node.class_name})",
             )
         return self._open[place]
 

@@ -23,7 +23,8 @@ class NodeFailedError(HearthError):
     """A node that could not do its work; the message names it."""
 
     def __init__(self, node: PlannedNode, error: Exception) -> None:
-        text = str(error) or type(error).__name__
+        # torch's errors have a trace of C++ behind their first line.
+        text = next(iter(str(error).splitlines()), "") or type(error).__name__
         super().__init__(f"node {node.id} ({node.class_name}): {text}")
 
 
