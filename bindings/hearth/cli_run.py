@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         report=arguments.json,
         tokenizer=arguments.tokenizer,
         config=arguments.config,
+        device=arguments.device,
     )
     try:
         job = prepare(request)
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     read_ahead(job.plans, job.models)
     try:
         # Computing imports torch; what is refused is not to wait for that.
-        importlib.import_module("hearth.headless.job").run_job(job, arguments.device)
+        importlib.import_module("hearth.headless.job").run_job(job)
     except HearthError as error:
         print(f"hearth: {printable(str(error))}", file=sys.stderr)
         return _FAILED

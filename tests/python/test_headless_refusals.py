@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip("hearth._core", reason="NOT RUN, not built: ./dev build")
 
 import headless_graphs as graphs  # noqa: E402
 from headless_graphs import changed, node, with_node  # noqa: E402
-from hearth import cli, qwen_tokenizer, runtime  # noqa: E402
+from hearth import cli, device, qwen_tokenizer, runtime  # noqa: E402
 
 Run = Callable[..., tuple[int, list[str]]]
 OVER = 2**64
@@ -326,3 +327,29 @@ def test_a_refusal_needs_no_torch(place: Path) -> None:
     assert len(lines) == 2
     assert "0 is too small" in lines[0]
     assert "the package torch is needed" in lines[1]
+
+
+def test_a_gpu_that_is_not_there_is_told(refused: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = SimpleNamespace(devices=[], reason="no driver is loaded")
+    monkeypatch.setattr(device, "probe", lambda: nothing)
+    code, lines = refused(graphs.z_image(), "--device", "cuda")
+    assert code == 2
+    assert lines == ["hearth: --device cuda: there is no GPU: no driver is loaded"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, ["--config hearth.json", "cannot be read"]),
+        ('{"max_cached_modles": 3}', ["/max_cached_modles", "max_cached_models"]),
+    ],
+)
+def test_a_wrong_config_is_told(
+    refused: Run, place: Path, text: str | None, words: list[str]
+) -> None:
+    if text is not None:
+        (place / "hearth.json").write_text(text)
+    code, lines = refused(graphs.z_image(), "--config", "hearth.json")
+    assert code == 2
+    assert len(lines) == 1
+    assert [word for word in words if word not in lines[0]] == []

@@ -17,9 +17,9 @@ from hearth.headless.whole_files import write_whole
 from hearth.headless.work import Place
 
 
-def run_job(job: Job, device: str | None) -> None:
+def run_job(job: Job) -> None:
     """Every run of the job, and its report. Raises HearthError; what was written before stays."""
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where = job.request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     engine.start()
     place = Place(job.models, job.request.out, where, job.tokenizer)
     entries: list[report.Entry] = []

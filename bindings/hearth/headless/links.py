@@ -122,16 +122,18 @@ class Links:
 
     def _type_of(self, link: Link, seen: set[str]) -> str:
         """What comes through; "" where that cannot be told, because something else is wrong."""
-        node = self._graph.nodes.get(link.node)
-        if node is None or node.class_name not in NODES or link.node in seen:
-            return ""
-        output = NODES[node.class_name].outputs[link.output]
-        if not output.passes:
-            return output.type
-        value = node.inputs.get(output.passes)
-        if not isinstance(value, list):
-            return "nothing"
-        try:
-            return self._type_of(self._link(value), seen | {link.node})
-        except LinkFault:
-            return ""
+        while True:
+            node = self._graph.nodes.get(link.node)
+            if node is None or node.class_name not in NODES or link.node in seen:
+                return ""
+            output = NODES[node.class_name].outputs[link.output]
+            if not output.passes:
+                return output.type
+            value = node.inputs.get(output.passes)
+            if not isinstance(value, list):
+                return "nothing"
+            seen.add(link.node)
+            try:
+                link = self._link(value)
+            except LinkFault:
+                return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hearth
-from hearth import qwen_tokenizer
+from hearth import device, qwen_tokenizer
 from hearth.headless import graph, needs, settings
 from hearth.headless.checks import Plan, check
 from hearth.headless.faults import Fault, RefusedError
@@ -33,6 +33,8 @@ class Request:
     report: Path | None = None
     tokenizer: Path | None = None
     config: Path | None = None
+    device: str | None = None
+    """cpu or cuda; None: a GPU where there is one."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def prepare(request: Request) -> Job:
     if writes_latents and whole and not any(map(_samples, whole)):
         faults.append(Fault("--latent-out: no sampler is there whose latents could be written"))
     faults += needs.missing_packages(whole, writes_latents=writes_latents)
-    faults += _config_faults(job)
+    faults += _config_faults(job) + _device_faults(request.device)
     job.tokenizer, further = needs.tokenizer_for(whole, job.prompts, request.tokenizer)
     if faults + further:
         raise RefusedError([*faults, *further])
@@ -156,6 +158,15 @@ def _config_faults(job: Job) -> list[Fault]:
         return [Fault(f"--config {path.name}: is not text in UTF-8")]
     found = hearth.check_config(job.config)
     return [Fault(f"--config {path.name}: {one['pointer']}: {one['message']}") for one in found]
+
+
+def _device_faults(wanted: str | None) -> list[Fault]:
+    if wanted != "cuda":
+        return []
+    found = device.probe()
+    if found.devices:
+        return []
+    return [Fault(f"--device cuda: there is no GPU: {found.reason or 'the driver lists none'}")]
 
 
 def _unwritable(name: str, folder: Path) -> list[Fault]:
