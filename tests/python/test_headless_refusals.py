@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -32,6 +33,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
     monkeypatch.setattr(qwen_tokenizer, "load", lambda path: StandIn())
     return tmp_path
+
+
+_LOAD = qwen_tokenizer.load
 
 
 class StandIn:
@@ -353,3 +357,30 @@ def test_a_wrong_config_is_told(
     assert code == 2
     assert len(lines) == 1
     assert [word for word in words if word not in lines[0]] == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no JSON", '{"model": 3}'])
+def test_a_broken_tokenizer_is_told(
+    refused: Run, place: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    pytest.importorskip("tokenizers", reason="NOT RUN, needs tokenizers: ./dev setup")
+    monkeypatch.setattr(qwen_tokenizer, "load", _LOAD)
+    (place / "tokenizer.json").write_text(text)
+    code, lines = refused(graphs.z_image())
+    assert code == 2
+    assert len(lines) == 1
+    assert "57:27 (CLIPTextEncode), text: The tokenizer tokenizer.json cannot be read" in lines[0]
+
+
+def test_a_missing_package_is_told_with_who_needs_it(
+    refused: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in ("PIL", "scipy") else find(name)
+    )
+    code, lines = refused(changed("57:3/scheduler", "beta"))
+    assert code == 2
+    assert len(lines) == 2
+    assert "pip install Pillow" in lines[1] + lines[0]
+    assert "scipy is needed by the schedule beta" in lines[0] + lines[1]

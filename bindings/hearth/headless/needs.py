@@ -9,11 +9,13 @@ from pathlib import Path
 
 from hearth import qwen_tokenizer
 from hearth.errors import HearthError
-from hearth.headless.checks import Plan
+from hearth.headless.checks import Plan, PlannedNode
 from hearth.headless.faults import Fault
 
 _COMPUTING = ("torch",)
 _WRITING = {"SaveImage": ("PIL", "numpy"), "PreviewImage": ("PIL", "numpy")}
+_BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
+_ENCODER = "CLIPTextEncode"
 _INSTALL = {"PIL": "Pillow"}
 
 
@@ -23,8 +25,7 @@ def missing_packages(plans: Iterable[Plan], *, writes_latents: bool) -> list[Fau
     for plan in plans:
         for node in plan.nodes.values():
             wanted |= dict.fromkeys(_WRITING.get(node.class_name, ()), node.class_name)
-            if node.values.get("scheduler") == "beta":
-                wanted["scipy"] = "the schedule beta"
+            wanted |= _of_values(node)
     if writes_latents:
         wanted["safetensors"] = "--latent-out"
     faults = []
@@ -36,6 +37,17 @@ def missing_packages(plans: Iterable[Plan], *, writes_latents: bool) -> list[Fau
     return faults
 
 
+def _of_values(node: PlannedNode) -> dict[str, str]:
+    """Packages that one schedule and some samplers need."""
+    wanted = {}
+    if node.values.get("scheduler") == "beta":
+        wanted["scipy"] = "the schedule beta"
+    sampler = node.values.get("sampler_name")
+    if sampler in _BROWNIAN:
+        wanted["torchsde"] = f"the sampler {sampler}"
+    return wanted
+
+
 def tokenizer_for(
     plans: Iterable[Plan], prompts: Iterable[str], path: Path | None
 ) -> tuple[qwen_tokenizer.Tokenizer | None, list[Fault]]:
@@ -44,13 +56,13 @@ def tokenizer_for(
         (node, node.values["text"])
         for plan in plans
         for node in plan.nodes.values()
-        if node.class_name == "CLIPTextEncode" and "text" in node.values
+        if node.class_name == _ENCODER and "text" in node.values
     ]
     encoding = [node for p in plans for node in p.nodes.values() if node.class_name == _ENCODER]
     if not encoding:
         return None, []
     try:
-        tokenizer = qwen_tokenizer.load(qwen_tokenizer.find(path))
+        tokenizer = _load(path)
     except HearthError as error:
         first = encoding[0]
         return None, [Fault(str(error), first.id, first.class_name, "text")]
@@ -68,4 +80,11 @@ def tokenizer_for(
     return tokenizer, faults
 
 
-_ENCODER = "CLIPTextEncode"
+def _load(path: Path | None) -> qwen_tokenizer.Tokenizer:
+    found = qwen_tokenizer.find(path)
+    try:
+        return qwen_tokenizer.load(found)
+    except HearthError:
+        raise
+    except Exception as error:  # tokenizers raises nothing more special for a file that is none
+        raise HearthError(f"The tokenizer {found.name} cannot be read: {error}") from error
