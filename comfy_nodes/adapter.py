@@ -202,6 +202,10 @@ class ComfyAdapter:
         """Makes the progress bar of a sampler in the console; None where ComfyUI has no own one."""
         return getattr(importlib.import_module("comfy.utils"), "model_trange", None)
 
+    def seeded_noise(self) -> Any:
+        """Makes the noise that ancestral samplers draw; versions differ in what a seed gives."""
+        return importlib.import_module("comfy.k_diffusion.sampling").default_noise_sampler
+
     def sampler_object(self, name: str) -> Any:
         """ComfyUI's own `KSAMPLER` for the name of a sampler."""
         return importlib.import_module("comfy.samplers").sampler_object(name)

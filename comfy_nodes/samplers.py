@@ -37,6 +37,8 @@ def _native_functions() -> Mapping[str, Callable[..., Any]]:
     except ImportError as error:
         _LOG.info("samplers are ComfyUI's own: %s", error)
         return {}
-    progress = ComfyAdapter.from_comfy().progress_range()
-    functions: Mapping[str, Callable[..., Any]] = sampling.functions(progress)
+    adapter = ComfyAdapter.from_comfy()
+    functions: Mapping[str, Callable[..., Any]] = sampling.functions(
+        adapter.progress_range(), seeded_noise=adapter.seeded_noise()
+    )
     return functions

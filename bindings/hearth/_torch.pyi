@@ -9,7 +9,86 @@ import hearth._core
 import os
 import torch
 import typing
-__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'EngineLease', 'EngineRequest', 'Sampler', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'acquire_engine_model', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
+__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'EngineLease', 'EngineRequest', 'Sampler', 'SamplerCalls', 'SamplerOptions', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'acquire_engine_model', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
+class SamplerOptions:
+    """
+    ComfyUI's options with its defaults; a sampler reads those it has.
+    """
+    deis_mode: str
+    flow: bool
+    solver_type: str
+    def __init__(self) -> None:
+        ...
+    @property
+    def eta(self) -> float:
+        ...
+    @eta.setter
+    def eta(self, arg0: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def first_flow_level(self) -> float:
+        ...
+    @first_flow_level.setter
+    def first_flow_level(self, arg0: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def max_order(self) -> int:
+        ...
+    @max_order.setter
+    def max_order(self, arg0: typing.SupportsInt) -> None:
+        ...
+    @property
+    def noise_clip_std(self) -> float:
+        ...
+    @noise_clip_std.setter
+    def noise_clip_std(self, arg0: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def r(self) -> float:
+        ...
+    @r.setter
+    def r(self, arg0: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def s_churn(self) -> float:
+        ...
+    @s_churn.setter
+    def s_churn(self, arg0: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def s_noise(self) -> float:
+        ...
+    @s_noise.setter
+    def s_noise(self, arg0: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def s_noise_end(self) -> float | None:
+        ...
+    @s_noise_end.setter
+    def s_noise_end(self, arg0: typing.SupportsFloat | None) -> None:
+        ...
+    @property
+    def s_tmax(self) -> float:
+        ...
+    @s_tmax.setter
+    def s_tmax(self, arg0: typing.SupportsFloat) -> None:
+        ...
+    @property
+    def s_tmin(self) -> float:
+        ...
+    @s_tmin.setter
+    def s_tmin(self, arg0: typing.SupportsFloat) -> None:
+        ...
+class SamplerCalls:
+    """
+    Whom a run of a sampler asks.
+    """
+    def __init__(self, denoise: collections.abc.Callable, observe: collections.abc.Callable, noise: typing.Any = None, renoise: typing.Any = None) -> None:
+        """
+        denoise(x, sigma) and, when it has answered, observe(index, x, sigma, sigma_hat,
+        denoised); noise((value, sigma), (value, next_sigma)); renoise(sigma, noise, clean).
+        Sigmas are tensors without dimensions, values the same as numbers.
+        """
 class Sampler:
     """
     A sampler by ComfyUI's name; may be used by any thread.
@@ -19,14 +98,14 @@ class Sampler:
         """
         Every name there is.
         """
-    def __init__(self, name: str, *, s_churn: typing.SupportsFloat = 0.0, s_tmin: typing.SupportsFloat = 0.0, s_tmax: typing.SupportsFloat = ..., s_noise: typing.SupportsFloat = 1.0) -> None:
+    def __init__(self, name: str, options: SamplerOptions) -> None:
         """
-        Raises HearthError, with the nearest name, for a sampler that hearth does not have.
+        Raises HearthError, with the nearest name, for a sampler that hearth does not have,
+        and for an option that has no such value.
         """
-    def sample(self, x: torch.Tensor, sigmas: torch.Tensor, denoise: collections.abc.Callable, observe: collections.abc.Callable) -> torch.Tensor:
+    def sample(self, x: torch.Tensor, sigmas: torch.Tensor, calls: SamplerCalls) -> torch.Tensor:
         """
-        The latents after the last step. Calls denoise(x, sigma) and, when it has answered,
-        observe(index, x, sigma, sigma_hat, denoised); sigmas are tensors without dimensions.
+        The latents after the last step.
         """
 class CheckpointTensors:
     """

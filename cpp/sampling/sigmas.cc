@@ -19,6 +19,9 @@ Sigmas::Sigmas(at::Tensor tensor) : tensor_(std::move(tensor)) {
   values_.assign(first, first + host.numel());
 }
 
+Sigmas::Sigmas(at::Tensor tensor, std::vector<double> values)
+    : tensor_(std::move(tensor)), values_(std::move(values)) {}
+
 std::int64_t Sigmas::steps() const {
   return std::max<std::int64_t>(static_cast<std::int64_t>(values_.size()) - 1, 0);
 }

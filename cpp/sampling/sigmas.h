@@ -22,14 +22,17 @@ class Sigmas {
   // Waits for the device once, unless the schedule lies in host memory. Throws Error unless the
   // tensor has one dimension.
   explicit Sigmas(at::Tensor tensor);
+  // With numbers that are known already; waits for nothing. REQUIRES: one for each of the row.
+  Sigmas(at::Tensor tensor, std::vector<double> values);
 
   // One less than there are levels; 0 for an empty schedule.
   std::int64_t steps() const;
-  // REQUIRES: 0 <= index <= steps().
+  // REQUIRES: 0 <= index < number of levels; also below.
   NoiseLevel at(std::int64_t index) const;
   double value(std::int64_t index) const { return values_[static_cast<std::size_t>(index)]; }
 
   const at::Tensor& tensor() const { return tensor_; }
+  const std::vector<double>& values() const { return values_; }
 
  private:
   at::Tensor tensor_;

@@ -77,7 +77,7 @@ at::Tensor SampleLatents(const Transformer& transformer, const Prompt& prompt,
   const Denoiser denoise = [&denoiser](const at::Tensor& latents, const NoiseLevel& sigma) {
     return denoiser(latents, sigma);
   };
-  const at::Tensor latents = sampler.Sample(x, sigmas, denoise, observe);
+  const at::Tensor latents = sampler.Sample(x, sigmas, {denoise, observe});
   // 1 where the schedule ends in an image; latents that are still noisy are scaled back.
   return latents.div(sigmas.select(0, -1).neg().add(1.0));
 }

@@ -8,6 +8,7 @@ latents, `KSAMPLER` and the sampler functions are ComfyUI's own.
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -30,10 +31,12 @@ import comfy.latent_formats  # noqa: E402
 import comfy.model_base  # noqa: E402
 import comfy.model_management  # noqa: E402
 import comfy.model_patcher  # noqa: E402
+import comfy.model_sampling  # noqa: E402
 import comfy.sample  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.supported_models_base  # noqa: E402
 import torch  # noqa: E402
+from hearth import schedules  # noqa: E402
 
 from benchmarks.harness.host_waits import HostWaits  # noqa: E402
 from comfy_nodes import samplers  # noqa: E402
@@ -101,7 +104,10 @@ def sampled(function: Any, kind: str, sigmas: Any, **changes: Any) -> tuple[Any,
         *prompts,
         latent,
         noise_mask=changes.get("mask"),
-        callback=lambda i, x0, x, total: previews.append((i, x0, x, total)),
+        # Copies: uni_pc changes what it has shown.
+        callback=lambda i, x0, x, total: previews.append(
+            (i, flat(x0).clone(), flat(x).clone(), total)
+        ),
         disable_pbar=True,
         seed=SEED,
     )
@@ -122,11 +128,16 @@ def distance(ours: Any, theirs: Any) -> float:
     return float((ours - theirs).norm() / theirs.norm().clamp_min(1e-30))
 
 
+def stock(name: str) -> Any:
+    """ComfyUI's own function for the name of a sampler."""
+    return comfy.samplers.sampler_object(name).sampler_function
+
+
 def compared(name: str, kind: str, sigmas: Any, **changes: Any) -> dict[str, Any]:
     """One sampler run twice; REQUIRES: it is native here."""
-    own = getattr(comfy.k_diffusion.sampling, f"sample_{name}")
-    theirs, their_previews = sampled(own, kind, sigmas, **changes)
-    ours, our_previews = sampled(samplers.sampler_function(name), kind, sigmas, **changes)
+    # Each its own schedule: uni_pc writes to it.
+    theirs, their_previews = sampled(stock(name), kind, sigmas.clone(), **changes)
+    ours, our_previews = sampled(samplers.sampler_function(name), kind, sigmas.clone(), **changes)
     steps = [(i, total) for i, _, _, total in our_previews]
     assert steps == [(i, total) for i, _, _, total in their_previews]
     shown = zip(our_previews, their_previews, strict=True)
@@ -169,30 +180,51 @@ def special_cases(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def comparisons() -> dict[str, dict[str, Any]]:
-    """Every case by its name."""
+    """Every case by its name, but for those that ComfyUI's own function cannot do."""
     results = {}
     for name in samplers.native_names():
         for kind in KINDS:
-            for scheduler in SCHEDULERS:
-                key = f"{name} {kind} {scheduler}"
-                results[key] = compared(name, kind, schedule(kind, scheduler))
-            for case, changes in special_cases(kind).items():
+            runs = {scheduler: {"sigmas": schedule(kind, scheduler)} for scheduler in SCHEDULERS}
+            runs |= special_cases(kind)
+            runs |= {f"{option}": {"options": option} for option in OPTIONS.get(name, [])}
+            if name == "lcm":
+                del runs["0 steps"]  # an IndexError
+            for case, changes in runs.items():
                 sigmas = changes.pop("sigmas", schedule(kind))
                 results[f"{name} {kind} {case}"] = compared(name, kind, sigmas, **changes)
-            for option in OPTIONS[name]:
-                key = f"{name} {kind} {option}"
-                results[key] = compared(name, kind, schedule(kind), options=option)
     return results
 
 
-OPTIONS: dict[str, list[dict[str, float]]] = {
-    "euler": [
-        {"s_churn": 2.0},
-        {"s_churn": 40.0, "s_noise": 0.9, "s_tmin": 0.3, "s_tmax": 3.0},
-    ],
+CHURN = [
+    {"s_churn": 2.0},
+    {"s_churn": 40.0, "s_noise": 0.9, "s_tmin": 0.3, "s_tmax": 3.0},
+]
+ANCESTRAL = [{"eta": 0.0}, {"eta": 0.4, "s_noise": 0.9}, {"s_noise": 0.0}]
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    **dict.fromkeys(("euler", "ddim", "heun", "heunpp2", "dpm_2"), CHURN),
+    **dict.fromkeys(("euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_3m_sde"), ANCESTRAL),
+    "dpmpp_sde": [*ANCESTRAL, {"r": 0.3}],
+    "dpmpp_2m_sde": [*ANCESTRAL, {"solver_type": "heun"}],
+    "ipndm": [{"max_order": order} for order in (2, 3)],
+    "deis": [{"max_order": order} for order in (2, 4)],
     "res_multistep": [{"s_noise": 0.5}],
-    "dpmpp_2m": [],
 }
+if "noise_clip_std" in inspect.signature(comfy.k_diffusion.sampling.sample_lcm).parameters:
+    OPTIONS["lcm"] = [{"s_noise": 0.8, "s_noise_end": 0.4, "noise_clip_std": 1.0}]
+
+
+def schedules_equal() -> dict[str, bool]:
+    """Whether hearth's rows for each kind and schedule are ComfyUI's to the bit, at all lengths."""
+    equal = {}
+    for kind in KINDS:
+        sampling = PATCHERS[kind].get_model_object("model_sampling")
+        for name in SCHEDULERS:
+            lengths = [n for n in (1, 2, 5, 8, 20, 100) if (name, n) != ("kl_optimal", 1)]
+            equal[f"{kind} {name}"] = all(
+                torch.equal(schedules.schedule(name, n, sampling), schedule(kind, name, n))
+                for n in lengths
+            )
+    return equal
 
 
 def interrupted(name: str, place: str) -> dict[str, Any]:
@@ -232,17 +264,22 @@ class OnlyAnswers:
 
     def __init__(self) -> None:
         self.inner_model = self.model_patcher = self
+        self.model_sampling = comfy.model_sampling.EPS()
 
     def get_model_object(self, _: str) -> object:
-        return object()
+        return self.model_sampling
 
     def __call__(self, x: Any, sigma: Any) -> Any:
         return x * 0.5
 
 
 def waits(function: Any, steps: int) -> int:
+    # Brownian noise is torchsde's, which reads numbers on the host.
+    takes_noise = "noise_sampler" in inspect.signature(function).parameters
+    options = {"noise_sampler": lambda *_: torch.zeros(1, 4)} if takes_noise else {}
+    sigmas = torch.linspace(1.0, 0.0, steps + 1)
     with HostWaits() as counted:
-        function(OnlyAnswers(), torch.ones(1, 4), torch.linspace(1.0, 0.0, steps + 1), disable=True)
+        function(OnlyAnswers(), torch.ones(1, 4), sigmas, {}, disable=True, **options)
     return counted.waits
 
 
@@ -250,7 +287,7 @@ def fallbacks() -> dict[str, Any]:
     """Which functions are ComfyUI's own, with the native module and without."""
     own = comfy.k_diffusion.sampling
     foreign = {
-        "heun": samplers.sampler_function("heun") is own.sample_heun,
+        "dpm_2_ancestral": samplers.sampler_function("dpm_2_ancestral") is stock("dpm_2_ancestral"),
         "euler": samplers.sampler_function("euler") is own.sample_euler,
     }
     sys.modules["hearth.sampling"] = None  # type: ignore[assignment]
@@ -267,17 +304,15 @@ def main() -> None:
         result = {
             "names": names,
             "comparisons": comparisons(),
+            "schedulers": {"comfyui": SCHEDULERS, "hearth": schedules.NAMES},
+            "schedules": schedules_equal(),
             "interrupts": {f"{name} {place}": interrupted(name, place) for name, place in places},
             "waits": {
                 name: [waits(samplers.sampler_function(name), steps) for steps in (4, 12)]
                 for name in names
             },
             "waits_of_comfyui": {
-                name: [
-                    waits(getattr(comfy.k_diffusion.sampling, f"sample_{name}"), steps)
-                    for steps in (4, 12)
-                ]
-                for name in names
+                name: [waits(stock(name), steps) for steps in (4, 12)] for name in names
             },
             "fallbacks": fallbacks(),
         }

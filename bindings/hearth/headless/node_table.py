@@ -17,7 +17,25 @@ _MAX_SEED = 2**64 - 1
 _SECONDS_A_YEAR = 31_536_000
 _NONE: Mapping[str, str] = MappingProxyType({})
 
-SAMPLERS = ("euler", "dpmpp_2m", "res_multistep")
+SAMPLERS = (
+    "euler",
+    "euler_ancestral",
+    "heun",
+    "heunpp2",
+    "dpm_2",
+    "dpmpp_2s_ancestral",
+    "dpmpp_sde",
+    "dpmpp_2m",
+    "dpmpp_2m_sde",
+    "dpmpp_3m_sde",
+    "lcm",
+    "ipndm",
+    "deis",
+    "res_multistep",
+    "ddim",
+    "uni_pc",
+    "uni_pc_bh2",
+)
 """Of ComfyUI's samplers those that hearth computes."""
 SCHEDULERS = (
     "simple",
