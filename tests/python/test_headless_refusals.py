@@ -384,3 +384,10 @@ def test_a_missing_package_is_told_with_who_needs_it(
     assert len(lines) == 2
     assert "pip install Pillow" in lines[1] + lines[0]
     assert "scipy is needed by the schedule beta" in lines[0] + lines[1]
+
+
+def test_a_folder_in_place_of_a_workflow_is_refused(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", ".", "--tokenizer", "tokenizer.json"]) == 2
+    assert capsys.readouterr().err == "hearth: .: is a folder; give the workflow's file\n"

@@ -261,6 +261,21 @@ def test_numbers_go_on_where_the_folder_ends(run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("prefix", "file"),
+    [
+        ("", "output/._00001_.png"),
+        ("a/../b", "output/b_00001_.png"),
+        ("a/", "output/a_00001_.png"),
+        ("%width%x%height%/%batch_num%", "output/64x64/0_00001_.png"),
+    ],
+)
+def test_a_prefix_is_read_as_comfyui_reads_it(run: Run, prefix: str, file: str) -> None:
+    report = run(toy_zimage.graph(), further=["--set", f"save.filename_prefix={prefix}"])
+    assert report["runs"][0]["files"] == [file]
+    assert Path(file).is_file()
+
+
 def test_a_preview_lies_in_a_folder_of_its_own(run: Run) -> None:
     graph = toy_zimage.graph()
     graph["save"] = node("PreviewImage", images=["decode", 0])

@@ -140,4 +140,4 @@ def _kind(value: Any) -> str:
 
 
 def _refused(path: Path, text: str) -> RefusedError:
-    return RefusedError([Fault(f"{path.name}: {text}")])
+    return RefusedError([Fault(f"{path.name or path}: {text}")])

@@ -41,13 +41,14 @@ def find_series(out: Path, prefix: str, width: int, height: int) -> Series:
     filled = _filled(prefix, width, height)
     if leaves_folder(filled):
         raise HearthError(f'the prefix "{filled}" leads out of the output folder.')
-    place = out / os.path.normpath(filled)
-    taken = re.compile(re.escape(place.name) + r"_(\d+)", re.IGNORECASE)
+    below, name = os.path.split(os.path.normpath(filled))
+    folder = out / below
+    taken = re.compile(re.escape(name) + r"_(\d+)", re.IGNORECASE)
     numbers = [0]
-    if place.parent.is_dir():
-        found = (taken.match(name) for name in os.listdir(place.parent))
+    if folder.is_dir():
+        found = (taken.match(each) for each in os.listdir(folder))
         numbers += [int(match[1]) for match in found if match]
-    return Series(place.parent, place.name, max(numbers) + 1)
+    return Series(folder, name, max(numbers) + 1)
 
 
 def save(images: Tensor, series: Series, prompt: Mapping[str, Any], level: int) -> list[Path]:
