@@ -8,7 +8,7 @@ import collections.abc
 import os
 import typing
 import typing_extensions
-__all__: list[str] = ['ByteView', 'CacheLimits', 'Checkpoint', 'CudaHost', 'DeviceArena', 'FileIdentity', 'HostFile', 'HostFileIdentity', 'HostTier', 'Keeper', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'UploadControl', 'Uploader', 'check_checkpoint', 'check_config', 'check_sharded_set', 'identify_file', 'native_api', 'runtime']
+__all__: list[str] = ['ByteView', 'CacheLimits', 'Checkpoint', 'CudaHost', 'DeviceArena', 'FileIdentity', 'HostFile', 'HostFileIdentity', 'HostTier', 'Keeper', 'LoadTicket', 'ManualClock', 'ModelCache', 'ModelHandle', 'ModelKey', 'QueueExecutor', 'Runtime', 'TensorInfo', 'UploadControl', 'Uploader', 'check_checkpoint', 'check_config', 'check_sharded_set', 'compile_kernels', 'identify_file', 'native_api', 'runtime']
 class ModelKey:
     """
     What a model is called; immutable and hashable.
@@ -569,6 +569,11 @@ def check_config(text: str) -> list:
 def check_sharded_set(path: os.PathLike | str | bytes, roots: collections.abc.Sequence[str] = []) -> dict:
     """
     Checks a .safetensors.index.json and all its files.
+    """
+def compile_kernels(architecture: str) -> bytes:
+    """
+    The engine's kernels for "sm_90" and the like; no GPU is needed. Raises CudaError, also
+    where no NVRTC is in the process: import torch first.
     """
 def identify_file(path: os.PathLike | str | bytes) -> FileIdentity:
     """

@@ -117,14 +117,17 @@ def acquire(
     *,
     compute_type: Dtype,
     device: str = "cpu",
+    fused: bool = False,
     requested_by: str = "",
 ) -> Model:
-    """The model, loaded first if it is not resident.
+    """The model, loaded first if it is not resident. `fused`: on a GPU, with hearth's kernels, which
+    round less often than ComfyUI does.
 
     Raises CheckpointNotFoundError, CheckpointCorruptError, and CheckpointMismatchError for a file
     of another kind. REQUIRES: start() was called on this thread.
     """
     request = _request(file, compute_type, device)
+    request.fused = fused
     request.node = requested_by
     return Model(_torch.acquire_engine_model(request))
 

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "device/cuda_host.h"
+#include "device/kernel_compiler.h"
+#include "device/transformer_kernels.h"
 #include "device/uploader.h"
 #include "native/bind.h"
 #include "native/byte_view.h"
@@ -149,6 +151,19 @@ void BindDevices(py::module_& module) {
            "Whether one copy may reach over two ranges that were registered apart.");
   BindArena(module);
   BindUploader(module);
+  module.def(
+      "compile_kernels",
+      [](const std::string& architecture) {
+        std::string image;
+        {
+          const py::gil_scoped_release release;
+          image = CompileKernels(TransformerKernelText(), "transformer.cu", architecture);
+        }
+        return py::bytes(image);
+      },
+      "architecture"_a,
+      "The engine's kernels for \"sm_90\" and the like; no GPU is needed. Raises CudaError, also\n"
+      "where no NVRTC is in the process: import torch first.");
 }
 
 }  // namespace hearth

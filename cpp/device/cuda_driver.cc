@@ -67,6 +67,12 @@ void BindMemory(Symbols& symbols, DriverApi& api) {
   symbols.Bind("cuMemSetAccess", api.set_access);
 }
 
+void BindKernels(Symbols& symbols, DriverApi& api) {
+  symbols.Bind("cuModuleLoadData", api.module_load);
+  symbols.Bind("cuModuleGetFunction", api.module_get_function);
+  symbols.Bind("cuLaunchKernel", api.launch_kernel);
+}
+
 }  // namespace
 
 std::string CudaDriver::Describe(CuResult result, const char* call) const {
@@ -95,6 +101,7 @@ DriverAnswer LoadCudaDriver() {
   BindContexts(symbols, api);
   BindCopies(symbols, api);
   BindMemory(symbols, api);
+  BindKernels(symbols, api);
   if (!symbols.missing().empty()) {
     return {nullptr, "the NVIDIA driver is too old: it has no " + symbols.missing()};
   }

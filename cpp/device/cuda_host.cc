@@ -53,6 +53,14 @@ std::shared_ptr<const CudaDevice> CudaHost::Opened(int index) {
   return open == devices_.end() ? nullptr : open->second;
 }
 
+std::shared_ptr<const TransformerKernels> CudaHost::Kernels(int index) {
+  const std::shared_ptr<const CudaDevice> device = Open(index);
+  MutexLock lock(kernels_mutex_);
+  std::shared_ptr<const TransformerKernels>& kernels = kernels_[index];
+  if (!kernels) kernels = std::make_shared<const TransformerKernels>(device);
+  return kernels;
+}
+
 void CudaHost::Abandon() {
   MutexLock lock(mutex_);
   for (const auto& [index, device] : devices_) device->Abandon();

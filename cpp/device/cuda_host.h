@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "device/cuda_device.h"
 #include "device/cuda_registrar.h"
+#include "device/transformer_kernels.h"
 #include "hosttier/host_registrar.h"
 
 namespace hearth {
@@ -40,6 +41,9 @@ class CudaHost final : public HostRegistrar {
   // Throws CudaError when there is no such device.
   std::shared_ptr<const CudaDevice> Open(int index) HEARTH_EXCLUDES(mutex_);
 
+  // The engine's kernels for that device, compiled at the first call. Throws CudaError.
+  std::shared_ptr<const TransformerKernels> Kernels(int index) HEARTH_EXCLUDES(kernels_mutex_);
+
   // The process is ending: nothing that is destroyed from now on calls the driver.
   void Abandon() HEARTH_EXCLUDES(mutex_);
 
@@ -60,6 +64,9 @@ class CudaHost final : public HostRegistrar {
   std::optional<DriverAnswer> answer_ HEARTH_GUARDED_BY(mutex_);
   std::map<int, std::shared_ptr<const CudaDevice>> devices_ HEARTH_GUARDED_BY(mutex_);
   std::shared_ptr<CudaRegistrar> registrar_ HEARTH_GUARDED_BY(mutex_);
+  Mutex kernels_mutex_;  // held while they are compiled: who wants them waits
+  std::map<int, std::shared_ptr<const TransformerKernels>> kernels_
+      HEARTH_GUARDED_BY(kernels_mutex_);
 };
 
 }  // namespace hearth

@@ -12,6 +12,8 @@ using CuResult = int;
 using CuDeviceId = int;
 using CuContext = struct CuContextOpaque*;
 using CuStream = struct CuStreamOpaque*;
+using CuModule = struct CuModuleOpaque*;
+using CuFunction = struct CuFunctionOpaque*;
 using CuAddress = unsigned long long;     // in device memory
 using CuAllocation = unsigned long long;  // physical device memory, not yet mapped
 
@@ -78,6 +80,12 @@ struct DriverApi {
   CuResult (*unmap)(CuAddress address, std::size_t size);
   CuResult (*set_access)(CuAddress address, std::size_t size, const CuAccess* access,
                          std::size_t count);
+  CuResult (*module_load)(CuModule* module, const void* image);
+  CuResult (*module_get_function)(CuFunction* function, CuModule module, const char* name);
+  CuResult (*launch_kernel)(CuFunction function, unsigned blocks_x, unsigned blocks_y,
+                            unsigned blocks_z, unsigned threads_x, unsigned threads_y,
+                            unsigned threads_z, unsigned shared_bytes, CuStream stream,
+                            void** arguments, void** extra);
 };
 
 }  // namespace hearth

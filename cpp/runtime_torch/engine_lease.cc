@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "checkpoint/file_identity.h"
 
 namespace hearth {
@@ -13,10 +14,23 @@ namespace {
 // Models of ComfyUI's loaders may have the same names and files, and are other objects.
 constexpr char kEngine[] = "engine=zimage device=";
 
+// Null where there are none; the engine runs without them, slower.
+std::shared_ptr<const TransformerKernels> KernelsFor(Runtime& runtime, at::Device device) {
+  if (!device.is_cuda()) return nullptr;
+  try {
+    return runtime.devices()->Kernels(device.has_index() ? device.index() : 0);
+  } catch (const CudaError& error) {
+    LogWarning("engine_without_kernels", {{"reason", error.what()}});
+    return nullptr;
+  }
+}
+
 LoadRequest CacheRequest(Runtime& runtime, const EngineRequest& request) {
+  EngineLoader::Wish wish = request.wish;
+  if (request.fused) wish.placement.kernels = KernelsFor(runtime, wish.placement.device);
   LoadRequest wanted;
   wanted.key = EngineKey(request);
-  wanted.loader = std::make_shared<EngineLoader>(*runtime.host_tier(), request.wish);
+  wanted.loader = std::make_shared<EngineLoader>(*runtime.host_tier(), std::move(wish));
   for (const std::string& path : request.wish.paths) {
     wanted.expected.mapped += IdentifyFile(path).size;
   }
@@ -36,6 +50,7 @@ ModelKey EngineKey(const EngineRequest& request) {
   key.options = kEngine;
   key.options += placement.device.str();
   key.options += std::string(" compute=") + c10::toString(placement.compute_type);
+  if (request.fused) key.options += " fused";
   key.options += " " + request.options;
   for (const std::string& path : request.wish.paths) {
     if (!key.identity.empty()) key.identity += ' ';

@@ -17,6 +17,7 @@ struct EngineRequest {
   std::string name;     // entry of the model list; never a path
   std::string options;  // every other input of that node, as one text
   EngineLoader::Wish wish;
+  bool fused = false;  // with the kernels of its device, where there is one and they compile
   Asker asker;
 };
 

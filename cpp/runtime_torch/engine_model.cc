@@ -34,10 +34,13 @@ EngineModel::EngineModel(CheckpointTensors tensors, ModelKind kind,
 
 EngineParts EngineModel::MakeParts() const {
   const bool is_whole = kind_ == ModelKind::kCheckpoint;
-  const auto& [device, type] = placement_;
+  const at::Device device = placement_.device;
+  const at::ScalarType type = placement_.compute_type;
   EngineParts parts;
   if (is_whole || kind_ == ModelKind::kDiffusionModel) {
-    parts.transformer = std::make_shared<Transformer>(tensors_, TransformerOptions{type, device});
+    parts.transformer = std::make_shared<Transformer>(
+        tensors_,
+        TransformerOptions{.compute_type = type, .device = device, .kernels = placement_.kernels});
   }
   if (kind_ == ModelKind::kTextEncoder || (is_whole && HasBelow(tensors_, "text_encoders."))) {
     parts.text_encoder = std::make_shared<TextEncoder>(tensors_, TextEncoderOptions{type, device});

@@ -24,6 +24,8 @@ namespace hearth {
 struct EnginePlacement {
   at::Device device = at::kCPU;
   at::ScalarType compute_type = at::kFloat;
+  // Of that device, for the transformer; null: ComfyUI's roundings, more passes over memory.
+  std::shared_ptr<const TransformerKernels> kernels = nullptr;
 };
 
 // The parts of Z-Image that a model has; null: its file has none of them.

@@ -28,13 +28,15 @@ std::int64_t HeadWidthOf(const WeightScope& scope) {
   return scope.Get(IsFused(scope) ? "q_norm.weight" : "norm_q.weight", {kAnySize}).size(0);
 }
 
-JointAttention::JointAttention(const WeightScope& scope, std::int64_t width, double qk_norm_eps)
+JointAttention::JointAttention(const WeightScope& scope, std::int64_t width, double qk_norm_eps,
+                               FusedSteps steps)
     : projections_(ReadProjections(scope, width)),
       out_(scope.Under(IsFused(scope) ? "out." : "to_out.0."), width, width, false),
       query_norm_(scope.Under(IsFused(scope) ? "q_norm." : "norm_q."), kAnySize, qk_norm_eps),
       key_norm_(scope.Under(IsFused(scope) ? "k_norm." : "norm_k."), query_norm_.width(),
                 qk_norm_eps),
-      heads_(width / query_norm_.width()) {}
+      heads_(width / query_norm_.width()),
+      steps_(std::move(steps)) {}
 
 std::vector<at::Tensor> JointAttention::Project(const at::Tensor& x) const {
   std::vector<at::Tensor> parts;
@@ -49,12 +51,9 @@ std::vector<at::Tensor> JointAttention::Project(const at::Tensor& x) const {
 
 at::Tensor JointAttention::operator()(const at::Tensor& x, const RopeTable& rope) const {
   const std::vector<at::Tensor> parts = Project(x);
-  const auto turned = [&](const at::Tensor& part, const RmsNorm& norm) {
-    const at::Tensor normed = norm(part.to(at::kFloat));
-    return TurnNeighbours(normed, rope).to(x.scalar_type()).transpose(1, 2);
-  };
   const at::Tensor attended = at::scaled_dot_product_attention(
-      turned(parts[0], query_norm_), turned(parts[1], key_norm_), parts[2].transpose(1, 2));
+      steps_.NormAndTurn(parts[0], query_norm_, rope),
+      steps_.NormAndTurn(parts[1], key_norm_, rope), parts[2].transpose(1, 2));
   return out_(attended.transpose(1, 2).flatten(2));
 }
 

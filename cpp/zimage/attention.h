@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "weights/weight_scope.h"
+#include "zimage/fused_steps.h"
 #include "zimage/linear.h"
 #include "zimage/norm.h"
 #include "zimage/rope.h"
@@ -20,7 +21,8 @@ class JointAttention {
  public:
   // Reads the fused layout (`qkv`, `out`, `q_norm`) and the separate one (`to_q`, `to_out.0`,
   // `norm_q`). Throws CheckpointMismatch.
-  JointAttention(const WeightScope& scope, std::int64_t width, double qk_norm_eps);
+  JointAttention(const WeightScope& scope, std::int64_t width, double qk_norm_eps,
+                 FusedSteps steps);
 
   // `x`: batch x tokens x width.
   at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const;
@@ -34,6 +36,7 @@ class JointAttention {
   RmsNorm query_norm_;
   RmsNorm key_norm_;
   std::int64_t heads_;
+  FusedSteps steps_;
 };
 
 // The width of a head of the model below `scope`, read from the norm of its queries.

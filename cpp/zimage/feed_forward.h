@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "weights/weight_scope.h"
+#include "zimage/fused_steps.h"
 #include "zimage/linear.h"
 
 namespace hearth {
@@ -21,7 +22,8 @@ class FeedForward {
     const char* down;
   };
 
-  FeedForward(const WeightScope& scope, std::int64_t width, const Names& names);
+  FeedForward(const WeightScope& scope, std::int64_t width, const Names& names,
+              FusedSteps steps = {});
 
   at::Tensor operator()(const at::Tensor& x) const;
 
@@ -29,6 +31,7 @@ class FeedForward {
   Linear gate_;
   Linear up_;
   Linear down_;
+  FusedSteps steps_;
 };
 
 }  // namespace hearth

@@ -17,6 +17,8 @@ class RmsNorm {
 
   at::Tensor operator()(const at::Tensor& x) const;
   std::int64_t width() const { return weight_.size(0); }
+  const at::Tensor& weight() const { return weight_; }
+  double eps() const { return eps_; }
 
  private:
   at::Tensor weight_;

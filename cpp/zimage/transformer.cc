@@ -63,11 +63,11 @@ std::int64_t CountBlocks(const WeightScope& scope, const std::string& name, std:
 
 template <typename Block, typename... More>
 std::vector<Block> ReadBlocks(const WeightScope& scope, const std::string& name,
-                              const BlockSizes& sizes, const More&... more) {
+                              const BlockOptions& options, const More&... more) {
   std::vector<Block> blocks;
-  const std::int64_t count = CountBlocks(scope, name, sizes.width);
+  const std::int64_t count = CountBlocks(scope, name, options.width);
   for (std::int64_t i = 0; i < count; ++i) {
-    blocks.emplace_back(scope.Under(name + "." + std::to_string(i) + "."), sizes, more...);
+    blocks.emplace_back(scope.Under(name + "." + std::to_string(i) + "."), options, more...);
   }
   return blocks;
 }
@@ -102,10 +102,10 @@ Transformer::Transformer(const WeightScope& scope, const TransformerOptions& opt
     scope.Refuse("layers.0.attention.q_norm.weight",
                  "heads of " + std::to_string(head_width_) + " do not fit its positions");
   }
-  const BlockSizes sizes{width, options.qk_norm_eps};
-  noise_refiner_ = ReadBlocks<ModulatedBlock>(scope, "noise_refiner", sizes, time_.width());
-  context_refiner_ = ReadBlocks<TransformerBlock>(scope, "context_refiner", sizes);
-  layers_ = ReadBlocks<ModulatedBlock>(scope, "layers", sizes, time_.width());
+  const BlockOptions blocks{width, options.qk_norm_eps, FusedSteps(options.kernels)};
+  noise_refiner_ = ReadBlocks<ModulatedBlock>(scope, "noise_refiner", blocks, time_.width());
+  context_refiner_ = ReadBlocks<TransformerBlock>(scope, "context_refiner", blocks);
+  layers_ = ReadBlocks<ModulatedBlock>(scope, "layers", blocks, time_.width());
 }
 
 at::Tensor Transformer::Padded(const at::Tensor& tokens, const at::Tensor& token) const {

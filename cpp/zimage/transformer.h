@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "weights/checkpoint_tensors.h"
@@ -22,6 +23,9 @@ struct TransformerOptions {
   // Of the norms of queries and keys. ComfyUI takes torch's default for float32, diffusers and the
   // published code 1e-5; a trained model's queries are far from both.
   double qk_norm_eps = std::numeric_limits<float>::epsilon();
+  // Of that device, for fewer passes over memory; null: tensor operations, with ComfyUI's
+  // roundings.
+  std::shared_ptr<const TransformerKernels> kernels = nullptr;
 };
 
 // A prompt as far as no image is needed for it: embedded, padded and refined.

@@ -8,24 +8,28 @@
 #include "weights/weight_scope.h"
 #include "zimage/attention.h"
 #include "zimage/feed_forward.h"
+#include "zimage/fused_steps.h"
 #include "zimage/modulation.h"
 #include "zimage/norm.h"
 
 namespace hearth {
 
-struct BlockSizes {
+struct BlockOptions {
   std::int64_t width;
   double qk_norm_eps;
+  FusedSteps steps;
 };
 
 // Attention, then feed forward, each normed before and after and added to what came in.
 class TransformerBlock {
  public:
   // Throws CheckpointMismatch.
-  TransformerBlock(const WeightScope& scope, const BlockSizes& sizes);
+  TransformerBlock(const WeightScope& scope, const BlockOptions& options);
 
   // The plain block, which depends on no noise level.
-  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const;
+  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const {
+    return Modulated(x, rope, {});
+  }
 
  protected:
   at::Tensor Modulated(const at::Tensor& x, const RopeTable& rope, const BlockGates& gates) const;
@@ -37,13 +41,14 @@ class TransformerBlock {
   RmsNorm feed_after_;
   JointAttention attention_;
   FeedForward feed_forward_;
+  FusedSteps steps_;
 };
 
 // The same with what goes into a branch scaled, and what comes out of it gated, by noise level.
 class ModulatedBlock : private TransformerBlock {
  public:
   // `time_width`: of the time embedding.
-  ModulatedBlock(const WeightScope& scope, const BlockSizes& sizes, std::int64_t time_width);
+  ModulatedBlock(const WeightScope& scope, const BlockOptions& options, std::int64_t time_width);
 
   // `time`: levels x time width. No SiLU before this matrix, other than in the models it descends
   // from.

@@ -57,6 +57,8 @@ void BindRequest(py::module_& module) {
       .def_property_readonly("key", &EngineKey,
                              "What the model is called in the cache, its files as they are now.")
       .def_readwrite("options", &Self::options, "Every other input of the loader, as one text.")
+      .def_readwrite("fused", &Self::fused,
+                     "On a GPU: fewer passes over memory, with fewer roundings than ComfyUI's.")
       .def_property(
           "device", [](const Self& self) { return self.wish.placement.device; },
           [](Self& self, at::Device device) { self.wish.placement.device = device; })

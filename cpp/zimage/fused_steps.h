@@ -1,0 +1,60 @@
+#ifndef HEARTH_ZIMAGE_FUSED_STEPS_H_
+#define HEARTH_ZIMAGE_FUSED_STEPS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <utility>
+
+#include "device/transformer_kernels.h"
+#include "zimage/norm.h"
+#include "zimage/rope.h"
+
+namespace hearth {
+
+// What a block does between its matrix products. With kernels, in bfloat16 on their device, each
+// step is one pass over memory that rounds once; otherwise it is tensor operations, which round
+// where ComfyUI's do. Immutable; any thread.
+class FusedSteps {
+ public:
+  FusedSteps() = default;
+  explicit FusedSteps(std::shared_ptr<const TransformerKernels> kernels)
+      : kernels_(std::move(kernels)) {}
+
+  // How a branch goes back into the stream it came from: normed, then times `gate`.
+  struct Return {
+    const RmsNorm& norm;
+    const at::Tensor& gate;  // undefined: 1
+  };
+  // How the stream goes into the next branch: normed, then times `scale`.
+  struct Entry {
+    const RmsNorm& norm;
+    const at::Tensor& scale;  // undefined: 1
+  };
+  struct Sum {
+    at::Tensor stream;
+    at::Tensor branch;  // what goes into the next one
+  };
+
+  at::Tensor Enter(const at::Tensor& stream, const Entry& entry) const;
+  at::Tensor Add(const at::Tensor& stream, const at::Tensor& branch, const Return& way) const;
+  Sum AddAndEnter(const at::Tensor& stream, const at::Tensor& branch, const Return& way,
+                  const Entry& entry) const;
+  // `heads`: batch x tokens x heads x head width; its own memory may be overwritten. batch x heads
+  // x tokens x head width.
+  at::Tensor NormAndTurn(const at::Tensor& heads, const RmsNorm& norm, const RopeTable& rope) const;
+  // silu(gate) * up; the memory of `gate` may be overwritten.
+  at::Tensor SiluMul(const at::Tensor& gate, const at::Tensor& up) const;
+
+ private:
+  bool TakesRows(const at::Tensor& x, const RmsNorm& norm) const;
+  bool TakesHeads(const at::Tensor& heads, const RmsNorm& norm, const RopeTable& rope) const;
+  void Launch(const at::Tensor& stream, const at::Tensor& branch, const Return& way,
+              const Entry* entry, const Sum& out) const;
+
+  std::shared_ptr<const TransformerKernels> kernels_;  // null: tensor operations
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ZIMAGE_FUSED_STEPS_H_

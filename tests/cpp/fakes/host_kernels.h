@@ -1,0 +1,65 @@
+#ifndef HEARTH_TESTS_FAKES_HOST_KERNELS_H_
+#define HEARTH_TESTS_FAKES_HOST_KERNELS_H_
+
+#include <barrier>
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+// As much of CUDA as hearth's kernels use, on the host: one block after the other, its threads real
+// ones. Includes a kernel's text after this, in a namespace, and runs it with RunGrid().
+#define __device__ inline
+#define __global__ inline
+#define __shared__ static  // blocks do not overlap
+#define __align__(bytes) alignas(bytes)
+
+namespace hearth::host_kernels {
+
+struct Index {
+  unsigned x = 0;
+  unsigned y = 0;
+};
+inline thread_local Index threadIdx;
+inline Index blockIdx;
+inline Index blockDim;
+
+inline std::unique_ptr<std::barrier<>> block_barrier;
+inline std::vector<float> exchanged;
+
+inline void __syncthreads() { block_barrier->arrive_and_wait(); }
+// Of the whole block at once: kernels call it where all of their warps come by.
+inline float __shfl_xor_sync(unsigned, float value, int mask) {
+  exchanged[threadIdx.x] = value;
+  __syncthreads();
+  const float other = exchanged[threadIdx.x ^ static_cast<unsigned>(mask)];
+  __syncthreads();
+  return other;
+}
+inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
+inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
+
+// Runs `kernel` for every thread of a grid.
+inline void RunGrid(Index grid, unsigned threads, const std::function<void()>& kernel) {
+  blockDim = {threads, 1};
+  exchanged.assign(threads, 0.0F);
+  for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y) {
+    for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x) {
+      block_barrier = std::make_unique<std::barrier<>>(static_cast<std::ptrdiff_t>(threads));
+      std::vector<std::jthread> block;
+      for (unsigned i = 0; i < threads; ++i) {
+        block.emplace_back([&kernel, i] {
+          threadIdx = {i, 0};
+          kernel();
+          block_barrier->arrive_and_drop();  // who has returned is not waited for
+        });
+      }
+    }
+  }
+}
+
+}  // namespace hearth::host_kernels
+
+#endif  // HEARTH_TESTS_FAKES_HOST_KERNELS_H_
