@@ -260,6 +260,14 @@ class EngineRequest:
         `kind`: of a ModelKey. `paths`: one file, or the shards of one model.
         """
     @property
+    def fused(self) -> bool:
+        """
+        On a GPU: fewer passes over memory, with fewer roundings than ComfyUI's.
+        """
+    @fused.setter
+    def fused(self, arg0: bool) -> None:
+        ...
+    @property
     def key(self) -> hearth._core.ModelKey:
         """
         What the model is called in the cache, its files as they are now.
