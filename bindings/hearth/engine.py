@@ -120,8 +120,10 @@ def acquire(
     fused: bool = False,
     requested_by: str = "",
 ) -> Model:
-    """The model, loaded first if it is not resident. `fused`: on a GPU, with hearth's kernels, which
-    round less often than ComfyUI does.
+    """The model, loaded first if it is not resident.
+
+    `fused`: on a GPU, with hearth's kernels, which round less often than ComfyUI does. So far their
+    text is tested on CPUs alone.
 
     Raises CheckpointNotFoundError, CheckpointCorruptError, and CheckpointMismatchError for a file
     of another kind. REQUIRES: start() was called on this thread.
