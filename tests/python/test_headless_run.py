@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-for package in ("torch", "tokenizers", "PIL", "safetensors"):
-    pytest.importorskip(package, reason=f"NOT RUN, needs {package}: ./dev setup")
-pytest.importorskip(
-    "hearth.zimage", reason="NOT RUN, needs hearth._torch: ./dev build", exc_type=ImportError
-)
+pytest_plugins = ["headless_runs"]
+pytest.importorskip("headless_runs")
 
 import torch  # noqa: E402
+from headless_runs import SECOND, Run, computed, opened, options, resident_config  # noqa: E402
 from hearth import cli, qwen_tokenizer, runtime, zimage  # noqa: E402
 from hearth.headless.ahead import read_ahead  # noqa: E402
 from hearth.headless.checks import check  # noqa: E402
@@ -30,68 +23,7 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from benchmarks.harness import toy_zimage  # noqa: E402
-from benchmarks.harness.safetensors_file import write_safetensors  # noqa: E402
 from benchmarks.harness.workflows import node  # noqa: E402
-
-BINDINGS = Path(zimage.__file__).resolve().parents[1]
-SECOND = toy_zimage.TRANSFORMERS[1]
-Report = dict[str, Any]
-Run = Callable[..., Report]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the toy files, and a checkpoint with all three models in it."""
-    root = toy_zimage.write_all(tmp_path_factory.mktemp("toy") / "models")
-    specs = toy_zimage.checkpoint_tensors()
-    write_safetensors(root / "checkpoints" / "toy_whole.safetensors", specs, 9)
-    return root
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, and an empty cache."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HEARTH_CONFIG", raising=False)
-    assert runtime().configure("{}", "the schema's values")
-    for view in runtime().cache.residents():
-        runtime().cache.unpin(view["key"])
-    runtime().cache.trim(2**63, 2**63, "a test begins")
-    return tmp_path
-
-
-def options(models: Path, workflows: Sequence[dict[str, Any]], *further: str) -> list[str]:
-    files = []
-    for number, workflow in enumerate(workflows):
-        file = Path(f"workflow_{number}.json").absolute()
-        file.write_text(json.dumps(workflow))
-        files.append(str(file))
-    tokenizer = str(models / toy_zimage.TOKENIZER)
-    common = ["--models", str(models), "--tokenizer", tokenizer, "--device", "cpu"]
-    return ["run", *files, *common, "--json", "report.json", *further]
-
-
-@pytest.fixture
-def run(place: Path, models: Path) -> Run:
-    """Runs workflows that are right; the report."""
-
-    def run(*workflows: dict[str, Any], further: Sequence[str] = ()) -> Report:
-        assert cli.main(options(models, workflows, *further)) == 0
-        report: Report = json.loads(Path("report.json").read_text())
-        return report
-
-    return run
-
-
-def computed(run: Report) -> list[str]:
-    """Ids of the nodes that did something."""
-    return [each["id"] for each in run["nodes"] if not each["unchanged"]]
-
-
-def opened(report: Report) -> list[str]:
-    """Models that were loaded, in the order of the loads."""
-    events = [event for run in report["runs"] for event in run["events"]]
-    return [event["model"] for event in events if event["kind"] == "opened"]
 
 
 def test_a_workflow_becomes_an_image_with_the_workflow_in_it(run: Run) -> None:
@@ -119,13 +51,6 @@ def test_every_model_is_loaded_once_by_the_cache_and_from_its_file(run: Run, mod
     assert opened(again) == []
     assert spy.opened() == {}
     spy.close()
-
-
-def resident_config(**values: Any) -> str:
-    """A config file that keeps three transformers."""
-    path = Path("hearth.json").absolute()
-    path.write_text(json.dumps({"max_cached_models": 3, **values}))
-    return str(path)
 
 
 @pytest.mark.parametrize(("on", "files"), [(True, 3), (False, 0)])
@@ -335,80 +260,3 @@ def test_a_file_of_another_model_ends_in_one_line(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "hearth:" in line]
     assert "node vae (VAELoader): " in line
     assert not Path("output").exists()
-
-
-INTERRUPTIONS = {
-    # When the first bytes of the image are on disk.
-    "writing": """
-from PIL import Image
-save = Image.Image.save
-def slow(self, file, **options):
-    file.write(b"half"); file.flush()
-    os.kill(os.getpid(), signal.SIGINT)
-    save(self, file, **options)
-Image.Image.save = slow
-""",
-    # After the first step.
-    "sampling": """
-from hearth.headless import nodes_sampling
-update = nodes_sampling._Steps.update
-def interrupted(self, steps=1):
-    update(self, steps)
-    os.kill(os.getpid(), signal.SIGINT)
-nodes_sampling._Steps.update = interrupted
-""",
-}
-
-
-@pytest.mark.parametrize("when", INTERRUPTIONS)
-def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path, when: str) -> None:
-    program = (
-        f"import os, signal, sys{INTERRUPTIONS[when]}from hearth import cli; sys.exit(cli.main())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *options(models, [toy_zimage.graph()])],
-        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 130, done.stderr
-    assert done.stderr.endswith("hearth: interrupted\n")
-    assert not Path("output").exists() or list(Path("output").iterdir()) == []
-
-
-def test_a_terminal_shows_node_and_steps(place: Path, models: Path) -> None:
-    terminal, other_end = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "hearth", *options(models, [toy_zimage.graph(steps=7)])],
-        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1", "TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=other_end,
-    ) as running:
-        os.close(other_end)
-        shown = "".join(iter(lambda: read_terminal(terminal), ""))
-        assert running.stdout is not None
-        assert b"toy_z_image_a_00001_.png" in running.stdout.read()
-    os.close(terminal)
-    assert running.returncode == 0
-    assert "sampler KSampler" in shown
-    assert "7/7" in shown
-
-
-def read_terminal(descriptor: int) -> str:
-    try:
-        return os.read(descriptor, 1 << 16).decode(errors="replace")
-    except OSError:  # the other end is closed
-        return ""
-
-
-def test_the_trace_says_which_node_loaded_what(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(toy_zimage.graph())
-    lines = capsys.readouterr().err.splitlines()
-    opened = [line for line in lines if line.startswith(f"hearth: {toy_zimage.VAE} opened")]
-    assert len(opened) == 1
-    assert opened[0].endswith("node vae (VAELoader))")
-    run(toy_zimage.graph(SECOND), further=["--config", resident_config(log={"trace_loads": False})])
-    assert "hearth:" not in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""What `hearth run` shows while it works, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["headless_runs"]
+pytest.importorskip("headless_runs")
+
+from headless_runs import BINDINGS, SECOND, Run, options, resident_config  # noqa: E402
+
+from benchmarks.harness import toy_zimage  # noqa: E402
+
+INTERRUPTIONS = {
+    # When the first bytes of the image are on disk.
+    "writing": """
+from PIL import Image
+save = Image.Image.save
+def slow(self, file, **options):
+    file.write(b"half"); file.flush()
+    os.kill(os.getpid(), signal.SIGINT)
+    save(self, file, **options)
+Image.Image.save = slow
+""",
+    # After the first step.
+    "sampling": """
+from hearth.headless import nodes_sampling
+update = nodes_sampling._Steps.update
+def interrupted(self, steps=1):
+    update(self, steps)
+    os.kill(os.getpid(), signal.SIGINT)
+nodes_sampling._Steps.update = interrupted
+""",
+}
+
+
+@pytest.mark.parametrize("when", INTERRUPTIONS)
+def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path, when: str) -> None:
+    program = (
+        f"import os, signal, sys{INTERRUPTIONS[when]}from hearth import cli; sys.exit(cli.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *options(models, [toy_zimage.graph()])],
+        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.endswith("hearth: interrupted\n")
+    assert not Path("output").exists() or list(Path("output").iterdir()) == []
+
+
+def test_a_terminal_shows_node_and_steps(place: Path, models: Path) -> None:
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "hearth", *options(models, [toy_zimage.graph(steps=7)])],
+        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1", "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=other_end,
+    ) as running:
+        os.close(other_end)
+        shown = "".join(iter(lambda: read_terminal(terminal), ""))
+        assert running.stdout is not None
+        assert b"toy_z_image_a_00001_.png" in running.stdout.read()
+    os.close(terminal)
+    assert running.returncode == 0
+    assert "sampler KSampler" in shown
+    assert "7/7" in shown
+
+
+def read_terminal(descriptor: int) -> str:
+    try:
+        return os.read(descriptor, 1 << 16).decode(errors="replace")
+    except OSError:  # the other end is closed
+        return ""
+
+
+def test_the_trace_says_which_node_loaded_what(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(toy_zimage.graph())
+    lines = capsys.readouterr().err.splitlines()
+    opened = [line for line in lines if line.startswith(f"hearth: {toy_zimage.VAE} opened")]
+    assert len(opened) == 1
+    assert opened[0].endswith("node vae (VAELoader))")
+    run(toy_zimage.graph(SECOND), further=["--config", resident_config(log={"trace_loads": False})])
+    assert "hearth:" not in capsys.readouterr().err
