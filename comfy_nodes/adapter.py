@@ -224,6 +224,18 @@ class ComfyAdapter:
         clone.add_wrapper_with_key(kinds.SAMPLER_SAMPLE, "hearth", sample)
         return clone
 
+    def with_forward(self, model: Any, forward: Any, ended: Any) -> Any:
+        """A clone of a MODEL whose diffusion model's forward runs inside `forward`, which takes
+        what a wrapper of ComfyUI takes; `ended` is called with the patcher after each sampling.
+
+        Throws ImportError or AttributeError where this ComfyUI has no such wrappers.
+        """
+        extension = importlib.import_module("comfy.patcher_extension")
+        clone = model.clone()
+        clone.add_wrapper_with_key(extension.WrappersMP.DIFFUSION_MODEL, "hearth", forward)
+        clone.add_callback_with_key(extension.CallbacksMP.ON_CLEANUP, "hearth", ended)
+        return clone
+
     def version(self) -> str:
         """ComfyUI's version, or an empty text."""
         try:

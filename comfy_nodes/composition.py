@@ -20,6 +20,7 @@ from .arrivals import Arrivals
 from .between_prompts import BetweenPrompts
 from .clock import Clock
 from .config_file import ConfigFile, find_sources
+from .engine_service import Engine
 from .file_check import native_check
 from .host import Host
 from .host_supply import HostSupply
@@ -71,8 +72,9 @@ def compose(repository: Path) -> NodeService:
     else:
         prewarm.give_up("this ComfyUI's queue is unfamiliar, nothing can run between prompts")
     keeper = KeeperLink(host.runtime.host_tier, host.models, workflows)
+    engine = Engine(host.adapter)
     reports = Reports(host.runtime, seams, config, prewarm, host.adapter.version())
-    reports.show_too("keeper", keeper.report)
+    reports.show_too(keeper=keeper.report, engine=engine.paths.report)
     Routes(host, reports, prewarm, config).install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
     loaders = TransparentLoaders(host)
@@ -86,7 +88,7 @@ def compose(repository: Path) -> NodeService:
     config.follow(prewarm.follow)
     config.follow(keeper.follow)
     _say(seams)
-    return LiveService(host, loaders, _node_classes())
+    return LiveService(host, loaders, _node_classes(), engine)
 
 
 def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:

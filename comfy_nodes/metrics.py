@@ -31,25 +31,33 @@ class MetricsMissingError(RuntimeError):
     """The package prometheus-client is not installed."""
 
 
-def metrics_text(stats: Mapping[str, Any], ready: bool) -> tuple[bytes, str]:
-    """The page and its content type. Throws MetricsMissingError."""
+def metrics_text(
+    stats: Mapping[str, Any], ready: bool, passes: Mapping[str, Any]
+) -> tuple[bytes, str]:
+    """The page and its content type; `passes` as EnginePaths.report() has them.
+
+    Throws MetricsMissingError.
+    """
     try:
         client = importlib.import_module("prometheus_client")
         core = importlib.import_module("prometheus_client.core")
     except ImportError as error:
         raise MetricsMissingError("pip install prometheus-client to have metrics") from error
     registry = client.CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(core, stats, ready))
+    registry.register(_Figures(core, stats, ready, passes))
     return client.generate_latest(registry), str(client.CONTENT_TYPE_LATEST)
 
 
 class _Figures:
     """What prometheus_client calls a collector, over one look at the cache."""
 
-    def __init__(self, core: Any, stats: Mapping[str, Any], ready: bool) -> None:
+    def __init__(
+        self, core: Any, stats: Mapping[str, Any], ready: bool, passes: Mapping[str, Any]
+    ) -> None:
         self._core = core
         self._stats = stats
         self._ready = ready
+        self._passes = passes
 
     def describe(self) -> list[Any]:
         """Nothing: the names are not needed before collect()."""
@@ -68,3 +76,16 @@ class _Figures:
                 size.add_metric((state, tier), value)
         yield size
         yield gauge("hearth_ready", "1 when all that is prewarmed was tried.", value=self._ready)
+        yield self._engine(counter)
+
+    def _engine(self, counter: Any) -> Any:
+        passes = counter(
+            "hearth_engine_passes",
+            "Passes of models with hearth's engine, by who computed them and why.",
+            labels=("part", "path", "cause"),
+        )
+        for part, found in self._passes.items():
+            passes.add_metric((part, "engine", ""), found["engine"])
+            for cause, count in found["causes"].items():
+                passes.add_metric((part, "python", cause), count)
+        return passes

@@ -10,6 +10,7 @@ from hearth import ModelKey
 from hearth.errors import CheckpointNotFoundError
 from hearth.status_text import status_text
 
+from .engine_service import Engine
 from .host import Host
 from .prewarm_names import NODE, model_graph
 from .residents import ResidentModel
@@ -26,8 +27,15 @@ class LiveService:
 
     not_found: type[Exception] = CheckpointNotFoundError
 
-    def __init__(self, host: Host, loaders: TransparentLoaders, classes: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        loaders: TransparentLoaders,
+        classes: Mapping[str, Any],
+        engine: Engine,
+    ) -> None:
         self._host = host
+        self._engine = engine
         self._loaders = loaders
         self._classes = classes
         # Pins that a loader node has set and another may take back.
@@ -88,9 +96,10 @@ class LiveService:
         return self._while_open(apply)
 
     def status(self) -> str:
-        """What is in the cache."""
+        """What is in the cache, and who computed what."""
         cache = self._host.runtime.cache
-        return self._while_open(lambda: status_text(cache.residents()))
+        passes = self._engine.paths.lines()
+        return self._while_open(lambda: "\n".join([status_text(cache.residents()), *passes]))
 
     @contextmanager
     def holding(self, model: Any) -> Iterator[None]:
@@ -116,6 +125,15 @@ class LiveService:
         if sampler_name in native_names():
             sampler.sampler_function = sampler_function(sampler_name)
         return sampler
+
+    def with_engine(self, model: Any, name: str) -> Any:
+        """A clone that the engine computes; throws CheckpointMismatchError for other models."""
+        return self._engine.with_engine(model, name)
+
+    def decode(self, vae: Any, latent: Any) -> tuple[Any, ...]:
+        """What VAEDecode returns, by the engine where it can; nothing evicts the VAE meanwhile."""
+        with self.holding(vae):
+            return self._engine.decode(vae, latent)
 
     def _handle(self, model: Any) -> Any:
         resident = self._find(model)

@@ -29,9 +29,9 @@ class Reports:
         self._comfyui = comfyui
         self._more: dict[str, Callable[[], Json]] = {}
 
-    def show_too(self, name: str, report: Callable[[], Json]) -> None:
-        """Has health() call this as well."""
-        self._more[name] = report
+    def show_too(self, **reports: Callable[[], Json]) -> None:
+        """Has health() call these as well."""
+        self._more |= reports
 
     def health(self) -> Json:
         """State of hearth itself: version, config with its faults, seams, counters."""
@@ -61,7 +61,8 @@ class Reports:
 
     def metrics(self) -> tuple[bytes, str]:
         """The same for Prometheus, and the content type. Throws MetricsMissingError."""
-        return metrics_text(self._runtime.cache.stats(), self._prewarm.ready)
+        engine = self._more.get("engine", dict)()
+        return metrics_text(self._runtime.cache.stats(), self._prewarm.ready, engine)
 
     def models(self) -> Json:
         """Who is resident, who lingers, and what that takes."""

@@ -198,6 +198,18 @@ class ZImageDenoiser:
         """
         `latents` for their size only.
         """
+class ZImageStepwiseVelocity:
+    """
+    The velocity step by step; what no step changes is computed once.
+    """
+    def __call__(self, x: torch.Tensor, level: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """
+        float32. `level`: of one element. One thread at a time; the embedding is kept.
+        """
+    def __init__(self, transformer: ZImageTransformer, schedule: torch.Tensor | None = None) -> None:
+        """
+        `schedule`: the noise levels that are to come.
+        """
 class ZImageTextEncoder:
     """
     Qwen3 as Z-Image uses it.

@@ -31,6 +31,7 @@ Denoiser = _torch.ZImageDenoiser
 EmbeddingCache = _torch.EmbeddingCache
 Prompt = _torch.ZImagePrompt
 Sampling = _torch.ZImageSampling
+StepwiseVelocity = _torch.ZImageStepwiseVelocity
 TextEncoder = _torch.ZImageTextEncoder
 Transformer = _torch.ZImageTransformer
 VaeDecoder = _torch.ZImageVaeDecoder

@@ -52,16 +52,17 @@ def _loader(id_: str, title: str, class_name: str, *outputs: Output) -> Node | N
         title=f"{title} (hearth)",
         description=f"{class_name} through hearth's cache, with a say in how long the model stays. "
         "It is the same model: nothing is loaded twice.",
-        inputs=lambda: _inputs(class_name),
+        inputs=lambda: loader_inputs(class_name),
         outputs=outputs or (_MODEL, _CLIP, _VAE),
-        run=lambda service, **inputs: _load(service, class_name, **inputs),
-        fingerprint=lambda service, **inputs: _stamp(service, class_name, **inputs),
+        run=lambda service, **inputs: Result(load(service, class_name, **inputs)),
+        fingerprint=lambda service, **inputs: stamp(service, class_name, **inputs),
         fault=lambda service, **names: name_fault(class_name, names),
         checked=_NAMES[class_name],
     )
 
 
-def _inputs(class_name: str) -> Inputs:
+def loader_inputs(class_name: str) -> Inputs:
+    """Those of the stock loader, and hearth's two."""
     inputs = stock_inputs(class_name)
     inputs["optional"] |= {
         "pin": spec(
@@ -82,22 +83,24 @@ def _inputs(class_name: str) -> Inputs:
     return inputs
 
 
-def _load(
+def load(
     service: NodeService,
     class_name: str,
     pin: bool = False,
     keep_alive_s: float = 0,
     **inputs: Any,
-) -> Result:
+) -> tuple[Any, ...]:
+    """What the stock loader returns, through the cache."""
     # A name that came by a link was not there to be checked before the prompt began.
     if fault := name_fault(class_name, inputs):
         raise service.not_found(fault)
     outputs = service.load(class_name, inputs)
     service.retain(outputs, pin, keep_alive_s)
-    return Result(outputs)
+    return outputs
 
 
-def _stamp(
+def stamp(
     service: NodeService, class_name: str, pin: Any = None, keep_alive_s: Any = None, **inputs: Any
 ) -> Any:
+    """The state of the files that load() would read."""
     return service.stamp(class_name, inputs)

@@ -47,6 +47,13 @@ class NodeService(Protocol):
     def sampler(self, sampler_name: str) -> Any:
         """A SAMPLER."""
 
+    def with_engine(self, model: Any, name: str) -> Any:
+        """The MODEL of the file `name`, computed by hearth's engine wherever that gives what the
+        model gives. Raises ValueError for a model that is not Z-Image."""
+
+    def decode(self, vae: Any, latent: Any) -> tuple[Any, ...]:
+        """The IMAGE that ComfyUI's VAEDecode gives."""
+
 
 class StockService:
     """hearth is off: loaders and samplers are ComfyUI's own, the rest says why nothing happens."""
@@ -95,3 +102,11 @@ class StockService:
         """ComfyUI's own."""
         (sampler,) = call_stock("KSamplerSelect", {"sampler_name": sampler_name})
         return sampler
+
+    def with_engine(self, model: Any, name: str) -> Any:
+        """The model itself."""
+        return model
+
+    def decode(self, vae: Any, latent: Any) -> tuple[Any, ...]:
+        """By ComfyUI's own node."""
+        return call_stock("VAEDecode", {"vae": vae, "samples": latent})

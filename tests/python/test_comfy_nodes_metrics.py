@@ -22,7 +22,7 @@ def test_every_count_of_the_cache_is_a_figure_that_prometheus_can_read() -> None
     for name in ("a", "a", "b"):
         key = hearth.ModelKey("checkpoint", "Loader", name)
         cache.acquire(key, lambda: (Model(), {"mapped": 7})).close()
-    text, kind = metrics_text(cache.stats(), ready=True)
+    text, kind = metrics_text(cache.stats(), ready=True, passes={})
     assert kind.startswith("text/plain")
     found = {
         (sample.name, *sample.labels.values()): sample.value
@@ -45,4 +45,4 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     cache = hearth.ModelCache(hearth.CacheLimits())
     with pytest.raises(MetricsMissingError, match="pip install prometheus-client"):
-        metrics_text(cache.stats(), ready=False)
+        metrics_text(cache.stats(), ready=False, passes={})

@@ -16,6 +16,7 @@ from fakes.comfy_fakes import Clip, FolderPaths, Patcher, Vae  # noqa: E402
 from fakes.comfy_host import admit, make_host  # noqa: E402
 
 from comfy_nodes import node_service, transparent  # noqa: E402
+from comfy_nodes.engine_service import Engine  # noqa: E402
 from comfy_nodes.host import Host  # noqa: E402
 from comfy_nodes.node_service import LiveService  # noqa: E402
 from comfy_nodes.nodes import registration, v3  # noqa: E402
@@ -79,7 +80,7 @@ class Graph:
         self.host = host
         loaders = TransparentLoaders(host)
         loaders.install(classes, Seams())
-        self.service = LiveService(host, loaders, classes)
+        self.service = LiveService(host, loaders, classes, Engine(host.adapter))
         self.nodes = registration(self.service)["NODE_CLASS_MAPPINGS"]
 
     def run(self, name: str, **inputs: Any) -> Any:

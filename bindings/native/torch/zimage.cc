@@ -13,6 +13,7 @@
 #include "zimage/embedding_cache.h"
 #include "zimage/latent_format.h"
 #include "zimage/schedule.h"
+#include "zimage/stepwise_velocity.h"
 #include "zimage/text_encoder.h"
 #include "zimage/transformer.h"
 #include "zimage/vae_decoder.h"
@@ -94,6 +95,20 @@ void BindTransformer(py::module_& module) {
           "The estimate of the clean latents. `sigma`: without dimensions.");
 }
 
+void BindVelocity(py::module_& module) {
+  py::class_<StepwiseVelocity>(module, "ZImageStepwiseVelocity",
+                               "The velocity step by step; what no step changes is computed once.")
+      .def(py::init(
+               [](const SharedTransformer& transformer, const std::optional<at::Tensor>& schedule) {
+                 return std::make_unique<StepwiseVelocity>(transformer,
+                                                           schedule.value_or(at::Tensor()));
+               }),
+           "transformer"_a, "schedule"_a = py::none(), Released(),
+           "`schedule`: the noise levels that are to come.")
+      .def("__call__", &StepwiseVelocity::operator(), "x"_a, "level"_a, "embedding"_a, Released(),
+           "float32. `level`: of one element. One thread at a time; the embedding is kept.");
+}
+
 py::dict StatsDict(const EmbeddingCache& self) {
   const EmbeddingCacheStats stats = self.stats();
   return py::dict("entries"_a = stats.entries, "hits"_a = stats.hits, "misses"_a = stats.misses);
@@ -156,6 +171,7 @@ void BindFormats(py::module_& module) {
 void BindZImage(py::module_& module) {
   BindPrompt(module);
   BindTransformer(module);
+  BindVelocity(module);
   BindTextEncoder(module);
   BindVae(module);
   BindFormats(module);
