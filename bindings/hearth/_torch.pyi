@@ -9,7 +9,7 @@ import hearth._core
 import os
 import torch
 import typing
-__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'EngineLease', 'EngineRequest', 'Sampler', 'SamplerCalls', 'SamplerOptions', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'acquire_engine_model', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
+__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'EngineLease', 'EngineRequest', 'Sampler', 'SamplerCalls', 'SamplerOptions', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageStepwiseVelocity', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'acquire_engine_model', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
 class SamplerOptions:
     """
     ComfyUI's options with its defaults; a sampler reads those it has.
