@@ -219,7 +219,7 @@ def _sgm_uniform(model: ModelSampling, steps: int) -> Tensor:
 
 def _beta(model: ModelSampling, steps: int) -> Tensor:
     """Quantiles of the beta distribution with a = b = 0.6 as places in the list of levels: Lee et
-    al., "Beta Sampling is All You Need" (2024), arXiv:2407.12173, section 4."""
+    al., "Beta Sampling is All You Need" (2024), arXiv:2407.12173."""
     shares = [1 - i * (1.0 / steps) for i in range(steps)]
     quantiles = _scipy_beta().ppf(shares, 0.6, 0.6)
     top = len(model.sigmas) - 1
@@ -240,7 +240,7 @@ def _scipy_beta() -> Any:
 
 def _linear_quadratic(model: ModelSampling, steps: int) -> Tensor:
     """First half linear, down by 2.5 %, second half a parabola that goes on with the same slope to
-    0: Mochi 1's schedule (Genmo, 2024) and "Movie Gen" (Meta, 2024), arXiv:2410.13720, 3.4.2."""
+    0: Mochi 1's schedule (Genmo, 2024) and "Movie Gen" (Meta, 2024), arXiv:2410.13720."""
     drop, half = 0.025, steps // 2
     if half == 0:
         done = [0.0]
@@ -268,7 +268,7 @@ def _exponential(model: ModelSampling, steps: int) -> Tensor:
 
 def _kl_optimal(model: ModelSampling, steps: int) -> Tensor:
     """Equal distances in arctan sigma: Sabour et al., "Align Your Steps" (2024), arXiv:2404.14507,
-    theorem 3.1. For one step the noisiest level."""
+    the optimum for Gaussian data. For one step the noisiest level."""
     high, low = (math.atan(float(end)) for end in (model.sigma_max, model.sigma_min))
     share = torch.arange(steps, dtype=torch.float32) / max(steps - 1, 1)
     return _with_zero((share * low + (1 - share) * high).tan())

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "sampling/sampler.h"
+#include "sampling/step.h"
 
 namespace hearth {
 namespace {
@@ -158,7 +159,7 @@ std::vector<std::vector<double>> DeisWeights(const SamplingRun& run) {
 }  // namespace
 
 // Improved PNDM: Zhang, Chen, "Fast Sampling of Diffusion Models with Exponential Integrator"
-// (2022), arXiv:2204.13902, appendix H.3, with the noise as what is integrated over sigma. The step
+// (2022), arXiv:2204.13902, iPNDM, with the noise as what is integrated over sigma. The step
 // to sigma 0 is the answer.
 at::Tensor SampleIpndm(at::Tensor x, const SamplingRun& run) {
   const at::Tensor start = x;
@@ -177,7 +178,7 @@ at::Tensor SampleIpndm(at::Tensor x, const SamplingRun& run) {
   return x;
 }
 
-// DEIS, tAB: arXiv:2204.13902, equation 15 and appendix D: the noise is extrapolated by a
+// DEIS, tAB: arXiv:2204.13902: the noise is extrapolated by a
 // polynomial in time and integrated exactly (by 10000 rectangles). The first step and one to 0 are
 // Euler's.
 at::Tensor SampleDeis(at::Tensor x, const SamplingRun& run) {

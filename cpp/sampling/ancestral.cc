@@ -1,8 +1,10 @@
 // Methods that step below the next level and come back up to it with fresh noise.
 #include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
+
+#include <utility>
 
 #include "sampling/sampler.h"
+#include "sampling/step.h"
 
 namespace hearth {
 namespace {
@@ -14,26 +16,16 @@ struct DownAndUp {
   at::Tensor keep;  // what the latents are multiplied with before: 1 where undefined
 };
 
-// Song et al., "Denoising Diffusion Implicit Models" (2020), arXiv:2010.02502, equation 16, in
-// terms of sigma: up^2 = eta^2 sigma'^2 (sigma^2 - sigma'^2) / sigma^2, down^2 = sigma'^2 - up^2.
 DownAndUp EpsSteps(const Sigmas& sigmas, double eta) {
-  const at::Tensor to = Tail(sigmas.tensor());
-  if (eta == 0) {
-    std::vector<double> values(sigmas.values().begin() + 1, sigmas.values().end());
-    return {{to, std::move(values)}, at::zeros_like(to), {}};
-  }
-  const at::Tensor from2 = Init(sigmas.tensor()).pow(2);
-  const at::Tensor to2 = to.pow(2);
-  const at::Tensor drawn = to2.mul(from2.sub(to2)).div(from2).pow(0.5).mul(eta);
-  const at::Tensor up = at::where(drawn.lt(to), drawn, to);
-  return {Sigmas(to2.sub(up.pow(2)).pow(0.5)), up, {}};
+  AncestralSplit split = SplitForNoise(Init(sigmas.tensor()), Tail(sigmas.tensor()), eta);
+  return {Sigmas(std::move(split.down)), std::move(split.up), {}};
 }
 
-// The same for x = (1 - sigma) image + sigma noise: from a level below, latents are scaled so that
+// For x = (1 - sigma) image + sigma noise: from a level below, latents are scaled so that
 // the image's share is that of sigma', and noise is drawn for what then lacks:
 //   down = sigma' (1 + eta (sigma' / sigma - 1)),  keep = (1 - sigma') / (1 - down),
 //   up^2 = sigma'^2 - keep^2 down^2.
-// Variances of independent noise add; the path is Lipman et al., arXiv:2210.02747, equation 22.
+// Variances of independent noise add; the path is Lipman et al., arXiv:2210.02747.
 DownAndUp FlowSteps(const Sigmas& sigmas, double eta) {
   const at::Tensor to = Tail(sigmas.tensor());
   const at::Tensor down = to.mul(to.div(Init(sigmas.tensor())).sub(1).mul(eta).add(1));
@@ -52,13 +44,6 @@ at::Tensor Up(const at::Tensor& x, std::int64_t i, const DownAndUp& steps, const
   return (steps.keep.defined() ? steps.keep.select(0, i).mul(x) : x).add(added);
 }
 
-at::Tensor Ask(const at::Tensor& x, std::int64_t i, const SamplingRun& run) {
-  const NoiseLevel sigma = run.sigmas.at(i);
-  at::Tensor denoised = run.denoise(x, sigma);
-  run.observe({i, x, sigma, sigma, denoised});
-  return denoised;
-}
-
 // share x + (1 - share) denoised.
 at::Tensor Between(const at::Tensor& x, const at::Tensor& denoised, const at::Tensor& share) {
   return share.mul(x).add(share.neg().add(1).mul(denoised));
@@ -68,7 +53,7 @@ at::Tensor EulerAncestralEps(at::Tensor x, const SamplingRun& run) {
   const DownAndUp steps = EpsSteps(run.sigmas, run.options.eta);
   const at::Tensor dt = steps.down.tensor().sub(Init(run.sigmas.tensor()));
   for (std::int64_t i = 0; i < run.sigmas.steps(); ++i) {
-    at::Tensor denoised = Ask(x, i, run);
+    at::Tensor denoised = Answer(x, i, run.sigmas, run);
     if (steps.down.value(i) == 0) {
       x = std::move(denoised);
       continue;
@@ -83,7 +68,7 @@ at::Tensor EulerAncestralFlow(at::Tensor x, const SamplingRun& run) {
   const DownAndUp steps = FlowSteps(run.sigmas, run.options.eta);
   const at::Tensor share = steps.down.tensor().div(Init(run.sigmas.tensor()));
   for (std::int64_t i = 0; i < run.sigmas.steps(); ++i) {
-    at::Tensor denoised = Ask(x, i, run);
+    at::Tensor denoised = Answer(x, i, run.sigmas, run);
     if (run.sigmas.value(i + 1) == 0) {
       x = std::move(denoised);
       continue;
@@ -107,7 +92,7 @@ at::Tensor Dpmpp2sAncestralEps(at::Tensor x, const SamplingRun& run) {
   const at::Tensor gain = h.neg().expm1();
   const at::Tensor dt = steps.down.tensor().sub(from);
   for (std::int64_t i = 0; i < run.sigmas.steps(); ++i) {
-    const at::Tensor denoised = Ask(x, i, run);
+    const at::Tensor denoised = Answer(x, i, run.sigmas, run);
     if (steps.down.value(i) == 0) {
       x = x.add(Derivative(x, from.select(0, i), denoised).mul(dt.select(0, i)));
     } else {
@@ -137,7 +122,7 @@ at::Tensor Dpmpp2sAncestralFlow(at::Tensor x, const SamplingRun& run) {
   const at::Tensor share = steps.down.tensor().div(from);
   const at::Tensor dt = steps.down.tensor().sub(from);
   for (std::int64_t i = 0; i < run.sigmas.steps(); ++i) {
-    const at::Tensor denoised = Ask(x, i, run);
+    const at::Tensor denoised = Answer(x, i, run.sigmas, run);
     if (run.sigmas.value(i + 1) == 0) {
       x = x.add(Derivative(x, from.select(0, i), denoised).mul(dt.select(0, i)));
       continue;
@@ -185,7 +170,7 @@ at::Tensor SampleDpmpp2sAncestral(at::Tensor x, const SamplingRun& run) {
 at::Tensor SampleLcm(at::Tensor x, const SamplingRun& run) {
   const bool flow = run.options.path == NoisePath::kFlow;
   for (std::int64_t i = 0; i < run.sigmas.steps(); ++i) {
-    const at::Tensor denoised = Ask(x, i, run);
+    const at::Tensor denoised = Answer(x, i, run.sigmas, run);
     x = denoised;
     if (run.sigmas.value(i + 1) <= 0) continue;
     const at::Tensor noise = LcmNoise(i, run);

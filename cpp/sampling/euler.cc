@@ -4,6 +4,7 @@
 // where sigma^ is the step's level after churn.
 #include "sampling/churn.h"
 #include "sampling/sampler.h"
+#include "sampling/step.h"
 
 namespace hearth {
 

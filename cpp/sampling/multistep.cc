@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sampling/sampler.h"
+#include "sampling/step.h"
 
 namespace hearth {
 namespace {

@@ -93,11 +93,4 @@ std::vector<std::string> Sampler::Names() {
   return names;
 }
 
-at::Tensor Derivative(const at::Tensor& x, const at::Tensor& sigma, const at::Tensor& denoised) {
-  // Dimensions of one, not none: a schedule of float32 then widens latents of a shorter dtype here,
-  // as it does in ComfyUI.
-  const std::vector<std::int64_t> ones(static_cast<std::size_t>(x.dim()), 1);
-  return x.sub(denoised).div(sigma.view(ones));
-}
-
 }  // namespace hearth

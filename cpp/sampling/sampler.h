@@ -125,9 +125,6 @@ at::Tensor SampleDeis(at::Tensor x, const SamplingRun& run);
 at::Tensor SampleUniPc(at::Tensor x, const SamplingRun& run);
 at::Tensor SampleUniPcBh2(at::Tensor x, const SamplingRun& run);
 
-// The derivative dx/dsigma of the probability flow at `sigma`: (x - denoised) / sigma.
-at::Tensor Derivative(const at::Tensor& x, const at::Tensor& sigma, const at::Tensor& denoised);
-
 }  // namespace hearth
 
 #endif  // HEARTH_SAMPLING_SAMPLER_H_

@@ -1,10 +1,9 @@
 // DPM-Solver++ for the diffusion SDE: Lu et al., arXiv:2211.01095, section 5. All three
 // work in lambda = ln(alpha / sigma), half the log-SNR, and draw Brownian noise.
-#include <ATen/ops/where.h>
-
 #include <utility>
 
 #include "sampling/sampler.h"
+#include "sampling/step.h"
 
 namespace hearth {
 namespace {
@@ -26,13 +25,6 @@ Sigmas WithLogSnr(const SamplingRun& run) {
 }
 
 bool Draws(const SamplerOptions& options) { return options.eta > 0 && options.s_noise > 0; }
-
-at::Tensor Ask(const at::Tensor& x, std::int64_t i, const Sigmas& sigmas, const SamplingRun& run) {
-  const NoiseLevel sigma = sigmas.at(i);
-  at::Tensor denoised = run.denoise(x, sigma);
-  run.observe({i, x, sigma, sigma, denoised});
-  return denoised;
-}
 
 // What a step of the multistep methods multiplies with; index i is the step from sigma i.
 struct SdeWeights {
@@ -75,21 +67,6 @@ at::Tensor WithNoise(const at::Tensor& x, std::int64_t i, const Sigmas& sigmas,
 // phi_2 in the paper's sense: (e^-z - 1) / z + 1.
 at::Tensor Phi2(const at::Tensor& z) { return z.neg().expm1().div(z).add(1); }
 
-// How far a level is left without noise on the way to another, and how much is drawn, in terms of
-// sigma / alpha: equation 16 of arXiv:2010.02502.
-struct Split {
-  at::Tensor down;
-  at::Tensor up;
-};
-
-Split SplitStep(const at::Tensor& from, const at::Tensor& to, double eta) {
-  if (eta == 0) return {to, to.mul(0)};
-  const at::Tensor drawn =
-      to.pow(2).mul(from.pow(2).sub(to.pow(2))).div(from.pow(2)).pow(0.5).mul(eta);
-  at::Tensor up = at::where(drawn.lt(to), drawn, to);
-  return {to.pow(2).sub(up.pow(2)).pow(0.5), up};
-}
-
 // One of the two moves of dpmpp_sde: x' = keep x + answer D + alpha noise s_noise up.
 struct SdeMove {
   at::Tensor keep;
@@ -105,7 +82,8 @@ struct MoveEnds {
 };
 
 SdeMove MakeMove(const MoveEnds& ends, double eta) {
-  const Split split = SplitStep(ends.lambda_from.neg().exp(), ends.lambda_to.neg().exp(), eta);
+  const AncestralSplit split =
+      SplitForNoise(ends.lambda_from.neg().exp(), ends.lambda_to.neg().exp(), eta);
   const at::Tensor minus_h = split.down.log().neg().sub(ends.lambda_from).neg();
   SdeMove move;
   move.keep = ends.alpha_to.div(ends.alpha_from).mul(minus_h.exp());
@@ -156,7 +134,7 @@ at::Tensor SampleDpmppSde(at::Tensor x, const SamplingRun& run) {
   const double s_noise = run.options.s_noise;
   const bool draws = Draws(run.options);
   for (std::int64_t i = 0; i < steps.sigmas.steps(); ++i) {
-    const at::Tensor denoised = Ask(x, i, steps.sigmas, run);
+    const at::Tensor denoised = Answer(x, i, steps.sigmas, run);
     const NoiseLevel from = steps.sigmas.at(i);
     const NoiseLevel to = steps.sigmas.at(i + 1);
     if (to.value == 0) {
@@ -185,7 +163,7 @@ at::Tensor SampleDpmpp2mSde(at::Tensor x, const SamplingRun& run) {
   const at::Tensor of_change = change.mul(weights.h.roll(1).div(weights.h).reciprocal());
   at::Tensor previous;
   for (std::int64_t i = 0; i < sigmas.steps(); ++i) {
-    at::Tensor denoised = Ask(x, i, sigmas, run);
+    at::Tensor denoised = Answer(x, i, sigmas, run);
     if (sigmas.value(i + 1) == 0) {
       x = denoised;
     } else {
@@ -213,7 +191,7 @@ at::Tensor SampleDpmpp3mSde(at::Tensor x, const SamplingRun& run) {
   at::Tensor previous;
   at::Tensor before;
   for (std::int64_t i = 0; i < sigmas.steps(); ++i) {
-    at::Tensor denoised = Ask(x, i, sigmas, run);
+    at::Tensor denoised = Answer(x, i, sigmas, run);
     if (sigmas.value(i + 1) == 0) {
       x = denoised;
     } else {

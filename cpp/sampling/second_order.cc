@@ -1,6 +1,7 @@
 // Methods that ask the model twice in a step, or three times, without noise of their own.
 #include "sampling/churn.h"
 #include "sampling/sampler.h"
+#include "sampling/step.h"
 
 namespace hearth {
 namespace {

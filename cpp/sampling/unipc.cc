@@ -1,6 +1,6 @@
 // UniPC: Zhao et al., "UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of
-// Diffusion Models" (2023), arXiv:2302.04867, algorithms 1 and 2 for data prediction (appendix
-// A.2), B(h) = h (bh1) or e^h - 1 (bh2), order 3.
+// Diffusion Models" (2023), arXiv:2302.04867, algorithms 1 and 2 for data prediction,
+// B(h) = h (bh1) or e^h - 1 (bh2), order 3.
 //
 // It works on latents of unit variance, x / sqrt(1 + sigma^2), with alpha^2 + std^2 = 1. A last
 // level of 0, which has no log-SNR, is replaced by 0.001, and the end is not corrected.
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sampling/sampler.h"
+#include "sampling/step.h"
 
 namespace hearth {
 namespace {
@@ -152,7 +153,7 @@ class Run {
         x_(x.div(sigmas_.tensor().select(0, 0).pow(2).add(1).sqrt())) {}
 
   at::Tensor Sample() {
-    answers_.push_back(Answer(x_, 0));
+    answers_.push_back(Denoised(x_, 0));
     const std::int64_t steps = sigmas_.steps();
     if (steps == 1) Report(0);
     for (std::int64_t to = 1; to <= static_cast<std::int64_t>(updates_.size()); ++to) {
@@ -174,7 +175,7 @@ class Run {
   }
 
   // The model's answer as the noise it implies, and that as clean latents again.
-  at::Tensor Answer(const at::Tensor& x, std::int64_t level) const {
+  at::Tensor Denoised(const at::Tensor& x, std::int64_t level) const {
     const auto at = static_cast<std::size_t>(level);
     const NoiseLevel sigma = sigmas_.at(level);
     const at::Tensor input = x.mul(scale_[at]);
@@ -209,7 +210,7 @@ class Run {
     const at::Tensor predicted = Change(differences, update.predictor);
     x_ = predicted.defined() ? base.sub(predicted.mul(update.residual)) : base;
     if (update.corrector.empty()) return;
-    at::Tensor answer = Answer(x_, to);
+    at::Tensor answer = Denoised(x_, to);
     at::Tensor change = answer.sub(newest).mul(update.corrector.back());
     const at::Tensor known = Change(differences, update.corrector);
     if (known.defined()) change = known.add(change);
