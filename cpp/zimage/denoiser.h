@@ -48,10 +48,10 @@ class ImageDenoiser {
 };
 
 struct SamplingRequest {
-  std::string sampler;
-  at::Tensor sigmas;  // noisiest first, float32
-  at::Tensor noise;   // batch x channels x height x width, float32
-  at::Tensor start;   // latents to begin from, in the transformer's format; undefined: empty ones
+  std::string sampler;  // one that draws no noise at each step
+  at::Tensor sigmas;    // noisiest first, float32
+  at::Tensor noise;     // batch x channels x height x width, float32
+  at::Tensor start;     // latents to begin from, in the transformer's format; undefined: empty ones
 };
 
 // Latents in the transformer's format, float32, on its device. Throws Error for an unknown sampler,
