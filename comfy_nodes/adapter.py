@@ -236,6 +236,10 @@ class ComfyAdapter:
         clone.add_callback_with_key(extension.CallbacksMP.ON_CLEANUP, "hearth", ended)
         return clone
 
+    def wants_metadata(self) -> bool:
+        """Whether images are to carry the workflow that made them."""
+        return not getattr(self._arguments(), "disable_metadata", False)
+
     def version(self) -> str:
         """ComfyUI's version, or an empty text."""
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from hearth.status_text import status_text
 
 from .engine_service import Engine
 from .host import Host
+from .image_files import ImageFiles, ImageRequest, texts_of
 from .prewarm_names import NODE, model_graph
 from .residents import ResidentModel
 from .samplers import native_names, sampler_function
@@ -36,6 +37,7 @@ class LiveService:
     ) -> None:
         self._host = host
         self._engine = engine
+        self._files = ImageFiles()
         self._loaders = loaders
         self._classes = classes
         # Pins that a loader node has set and another may take back.
@@ -134,6 +136,13 @@ class LiveService:
         """What VAEDecode returns, by the engine where it can; nothing evicts the VAE meanwhile."""
         with self.holding(vae):
             return self._engine.decode(vae, latent)
+
+    async def save(
+        self, images: Any, prefix: str, prompt: Any, extra: Mapping[str, Any] | None
+    ) -> Sequence[Mapping[str, str]]:
+        """Writes what SaveImage would, by threads; returns when the files are there."""
+        texts = texts_of(prompt, extra) if self._host.adapter.wants_metadata() else {}
+        return await self._files.save(ImageRequest(images, prefix, texts))
 
     def _handle(self, model: Any) -> Any:
         resident = self._find(model)

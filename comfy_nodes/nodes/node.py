@@ -5,7 +5,7 @@ Both of ComfyUI's node APIs are served from it: `v3.py` and `v1.py` only transla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,19 @@ class Output:
 
 @dataclass(frozen=True)
 class Result:
-    """What a node hands on, and the text that the editor shows on it."""
+    """What a node hands on, and what the editor shows on it: a text, or images by the places of
+    their files, in the words of ComfyUI's own nodes."""
 
     outputs: tuple[Any, ...] = ()
     text: str | None = None
+    images: Sequence[Mapping[str, str]] | None = None
+
+    @property
+    def ui(self) -> dict[str, Any] | None:
+        """What goes to the editor; None: nothing."""
+        if self.images is not None:
+            return {"images": list(self.images)}
+        return None if self.text is None else {"text": [self.text]}
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class Node:
     """One node. All functions take the service first and then the inputs by name.
 
     `inputs` is called whenever ComfyUI asks, because lists of files change. `fault` says what is
-    wrong with the inputs named in `checked`, or ""; ComfyUI leaves these unchecked then.
+    wrong with the inputs named in `checked`, or ""; ComfyUI leaves these unchecked then. `hidden`
+    names what ComfyUI itself adds to the inputs. While an async `run` waits, other nodes run.
     """
 
     id: str
@@ -56,11 +66,13 @@ class Node:
     description: str
     inputs: Callable[[], Inputs]
     outputs: tuple[Output, ...]
-    run: Callable[..., Result]
+    run: Callable[..., Result | Awaitable[Result]]
     fingerprint: Callable[..., Any] | None = None
     fault: Callable[..., str] | None = None
     checked: tuple[str, ...] = ()
     is_output: bool = False
+    hidden: tuple[str, ...] = ()
+    is_async: bool = False
 
 
 def spec(type_: Any, tooltip: str, **settings: Any) -> tuple[Any, dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from .stock import call_stock
+from .stock import call_stock, stock_class
 
 
 class NodeService(Protocol):
@@ -53,6 +53,12 @@ class NodeService(Protocol):
 
     def decode(self, vae: Any, latent: Any) -> tuple[Any, ...]:
         """The IMAGE that ComfyUI's VAEDecode gives."""
+
+    async def save(
+        self, images: Any, prefix: str, prompt: Any, extra: Mapping[str, Any] | None
+    ) -> Sequence[Mapping[str, str]]:
+        """Writes the files that SaveImage would; returns their places when they are there."""
+        ...
 
 
 class StockService:
@@ -110,3 +116,13 @@ class StockService:
     def decode(self, vae: Any, latent: Any) -> tuple[Any, ...]:
         """By ComfyUI's own node."""
         return call_stock("VAEDecode", {"vae": vae, "samples": latent})
+
+    async def save(
+        self, images: Any, prefix: str, prompt: Any, extra: Mapping[str, Any] | None
+    ) -> Sequence[Mapping[str, str]]:
+        """By ComfyUI's own node."""
+        found: Sequence[Mapping[str, str]]
+        found = stock_class("SaveImage")().save_images(images, prefix, prompt, extra)["ui"][
+            "images"
+        ]
+        return found

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .node import CATEGORY, Inputs, Node, Result
+from .node import CATEGORY, Inputs, Node
 from .service import NodeService
 
 
@@ -22,10 +22,16 @@ def node_class(node: Node, service: NodeService) -> type:
     """One node as ComfyUI wants it."""
 
     def input_types(cls: type) -> Inputs:
-        return node.inputs()
+        inputs = node.inputs()
+        if node.hidden:
+            inputs["hidden"] = {name: name.upper() for name in node.hidden}  # type: ignore[misc]
+        return inputs
 
     def run(self: Any, **inputs: Any) -> Any:
         return _answer(node.run(service, **inputs))
+
+    async def run_async(self: Any, **inputs: Any) -> Any:
+        return _answer(await node.run(service, **inputs))  # type: ignore[misc]
 
     members: dict[str, Any] = {
         "__doc__": node.description,
@@ -37,7 +43,7 @@ def node_class(node: Node, service: NodeService) -> type:
         "FUNCTION": "run",
         "CATEGORY": CATEGORY,
         "DESCRIPTION": node.description,
-        "run": run,
+        "run": run_async if node.is_async else run,
     }
     if node.fingerprint is not None:
         members["IS_CHANGED"] = fingerprint_method(node.fingerprint, service)
@@ -72,7 +78,7 @@ def validation_method(node: Node, service: NodeService) -> Any:
     return classmethod(method)
 
 
-def _answer(result: Result) -> Any:
-    if result.text is None:
+def _answer(result: Any) -> Any:
+    if result.ui is None:
         return result.outputs
-    return {"ui": {"text": [result.text]}, "result": result.outputs}
+    return {"ui": result.ui, "result": result.outputs}

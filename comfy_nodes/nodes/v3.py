@@ -10,7 +10,7 @@ from .node import CATEGORY, Node
 from .service import NodeService
 from .v1 import fingerprint_method, validation_method
 
-_OF_IO = ("ComfyNode", "Custom", "NodeOutput", "Schema")
+_OF_IO = ("ComfyNode", "Custom", "Hidden", "NodeOutput", "Schema")
 
 
 def find_api() -> Any:
@@ -47,21 +47,29 @@ def node_class(node: Node, service: NodeService, io: Any) -> Any:
     def define_schema(cls: type) -> Any:
         return _schema(node, io)
 
-    def execute(cls: type, /, **inputs: Any) -> Any:
-        result = node.run(service, **inputs)
-        ui = None if result.text is None else {"text": [result.text]}
-        return io.NodeOutput(*result.outputs, ui=ui)
+    def answer(result: Any) -> Any:
+        return io.NodeOutput(*result.outputs, ui=result.ui)
+
+    def execute(cls: Any, /, **inputs: Any) -> Any:
+        return answer(node.run(service, **inputs, **_hidden(cls, node)))
+
+    async def execute_async(cls: Any, /, **inputs: Any) -> Any:
+        return answer(await node.run(service, **inputs, **_hidden(cls, node)))  # type: ignore[misc]
 
     members: dict[str, Any] = {
         "__doc__": node.description,
         "define_schema": classmethod(define_schema),
-        "execute": classmethod(execute),
+        "execute": classmethod(execute_async if node.is_async else execute),
     }
     if node.fingerprint is not None:
         members["fingerprint_inputs"] = fingerprint_method(node.fingerprint, service)
     if node.fault is not None:
         members["validate_inputs"] = validation_method(node, service)
     return type(node.id, (io.ComfyNode,), members)
+
+
+def _hidden(cls: Any, node: Node) -> dict[str, Any]:
+    return {name: getattr(cls.hidden, name) for name in node.hidden}
 
 
 def _schema(node: Node, io: Any) -> Any:
@@ -84,6 +92,7 @@ def _schema(node: Node, io: Any) -> Any:
         description=node.description,
         inputs=inputs,
         outputs=outputs,
+        hidden=[io.Hidden(name.upper()) for name in node.hidden],
         is_output_node=node.is_output,
     )
 

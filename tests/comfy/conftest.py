@@ -48,6 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 _SECOND_LANE = (
     "test_client",
     "test_eviction",
+    "test_engine_nodes",
     "test_examples",
     "test_files",
     "test_headless",

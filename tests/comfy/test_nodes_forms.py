@@ -70,7 +70,7 @@ def _input(type_: Any, settings: Any = None) -> Any:
 
 def test_both_node_apis_tell_the_editor_the_same(hearth: LiveComfy, old_api: LiveComfy) -> None:
     newer, older = _nodes(hearth), _nodes(old_api)
-    assert len(newer) == 12
+    assert len(newer) == 15
     assert {name: _told(info) for name, info in older.items()} == {
         name: _told(info) for name, info in newer.items()
     }
@@ -115,7 +115,9 @@ def test_without_the_native_module_the_nodes_do_as_the_stock_ones(
     graph["pin"] = node("HearthPin", model=["loader", 0])
     graph["prewarm"] = node("HearthPrewarm", model=f"checkpoints/{A}")
     graph["evict"] = node("HearthEvict", model=A, after=["decode", 0])
+    graph["decode"]["class_type"] = "HearthVAEDecode"
     graph["save"]["inputs"]["images"] = ["evict", 0]
+    graph["save"]["class_type"] = "HearthSaveImage"
     graph["status"] = node("HearthCacheStatus", after=["decode", 0])
     assert "hearth is off" in text_of(without_native, graph, "status")
     graph["sampler"]["inputs"]["seed"] = 711
