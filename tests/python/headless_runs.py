@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,23 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, and an empty cache."""
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder, and nothing in the process's cache, before the test and after."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HEARTH_CONFIG", raising=False)
-    assert runtime().configure("{}", "the schema's values")
+    empty_the_cache()
+    yield tmp_path
+    empty_the_cache()
+
+
+def empty_the_cache() -> None:
+    """The schema's config in force, no model and no file in memory: others test with these, too."""
+    assert runtime().configure("{}", "built-in defaults")
     for view in runtime().cache.residents():
         runtime().cache.unpin(view["key"])
-    runtime().cache.trim(2**63, 2**63, "a test begins")
-    return tmp_path
+    runtime().cache.trim(2**63, 2**63, "a test begins or ends")
+    gc.collect()
+    runtime().host_tier.give_way()
 
 
 def options(models: Path, workflows: Sequence[dict[str, Any]], *further: str) -> list[str]:
