@@ -94,6 +94,16 @@ def z_image_turbo_graph(
     }
 
 
+def z_image_engine_graph() -> Graph:
+    """The same on hearth's engine, its VAE decode and its Save image."""
+    graph = z_image_turbo_graph()
+    engines = {"unet": "HearthZImageLoader", "decode": "HearthVAEDecode", "save": "HearthSaveImage"}
+    for name, class_type in engines.items():
+        graph[name]["class_type"] = class_type
+    graph["save"]["inputs"]["filename_prefix"] = "z_image_engine"
+    return graph
+
+
 def hearth_nodes_graph(seed: int = 1) -> Graph:
     """hearth's own nodes: a pinned model, a sampler that holds it, the next model, the status."""
     graph = sd3_graph(size=256, seed=seed)
@@ -157,6 +167,7 @@ def examples() -> dict[str, Graph]:
         "dual_clip.json": dual_clip_graph(),
         "hearth_nodes.json": hearth_nodes_graph(),
         "z_image_turbo.json": z_image_turbo_graph(),
+        "z_image_engine.json": z_image_engine_graph(),
         "z_image_second.json": z_image_turbo_graph("z_image_second_bf16.safetensors"),
     }
 

@@ -27,8 +27,8 @@ def test_example_with_toy_models_runs_and_makes_an_image(stock: LiveComfy, name:
     assert len(stock.run(graph).files) == 1
 
 
-def test_z_image_graphs_use_only_nodes_that_comfyui_has(stock: LiveComfy) -> None:
-    known = stock.client.get("/object_info")
+def test_z_image_graphs_use_only_nodes_that_are_there(hearth: LiveComfy) -> None:
+    known = hearth.client.get("/object_info")
     for name in examples().keys() - TOY.keys():
         for node in examples()[name].values():
             required = known[node["class_type"]]["input"]["required"]
