@@ -16,8 +16,10 @@ from typing import Any
 from benchmarks.harness.workflows import Graph, examples
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
-SHOWN = ("sd3", "sd3_lora", "separate_files", "dual_clip", "hearth_nodes")
-SHOWN += ("z_image_turbo", "z_image_engine")
+SHOWN = (
+    *("sd3", "sd3_lora", "separate_files", "dual_clip", "hearth_nodes"),
+    *("z_image_turbo", "z_image_engine"),
+)
 
 _WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 _SEEDS = ("seed", "noise_seed")
@@ -25,8 +27,7 @@ _AFTER_A_RUN = "increment"
 _NOTE = "MarkdownNote"
 _WIDTH, _LINE, _GAP = 320, 26, 60
 # Of nodes that show more than their inputs.
-_FURTHER_LINES = {"CLIPTextEncode": 4, "SaveImage": 12, "HearthSaveImage": 12}
-_FURTHER_LINES |= {"PreviewAny": 6}
+_FURTHER_LINES = {"CLIPTextEncode": 4, "SaveImage": 12, "HearthSaveImage": 12} | {"PreviewAny": 6}
 
 NodeInfo = Mapping[str, Any]
 Json = dict[str, Any]
@@ -236,8 +237,8 @@ NOTES = {
     "Prewarm for the model that comes next, and the cache as text. Each node has a help page."
     f"\n\n{_TOYS}",
     "z_image_turbo": "Z-Image-Turbo as ComfyUI's own template runs it, with the released files.",
-    "z_image_engine": "Z-Image-Turbo on hearth's own engine: its loader, VAE decode and Save image. "
-    "Put a LoRA behind the loader and ComfyUI's own code computes; Cache status says who did.",
+    "z_image_engine": "Z-Image-Turbo on hearth's own engine: its loader, VAE decode and Save "
+    "image. Put a LoRA behind the loader and ComfyUI's own code computes; Cache status says who did.",
 }
 
 if __name__ == "__main__":
