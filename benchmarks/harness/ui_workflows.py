@@ -237,8 +237,9 @@ NOTES = {
     "Prewarm for the model that comes next, and the cache as text. Each node has a help page."
     f"\n\n{_TOYS}",
     "z_image_turbo": "Z-Image-Turbo as ComfyUI's own template runs it, with the released files.",
-    "z_image_engine": "Z-Image-Turbo on hearth's own engine: its loader, VAE decode and Save "
-    "image. Put a LoRA behind the loader and ComfyUI's own code computes; Cache status says who did.",
+    "z_image_engine": "Z-Image-Turbo on hearth's own engine: its loader, VAE decode and "
+    "Save image. Put a LoRA behind the loader and ComfyUI's own code computes; Cache status "
+    "says who did.",
 }
 
 if __name__ == "__main__":

@@ -237,3 +237,76 @@ def test_vae_decode_gives_the_images_of_comfyuis(live: LiveComfy, batch: int) ->
     assert passes(live, "vae")["causes"] == before["causes"]
     assert abs(found - expected).max() <= 1
     assert np.mean(found == expected) > 0.99
+
+
+def with_reference() -> Graph:
+    """A picture to go by beside the prompt."""
+    graph = toy_zimage.graph(seed=61)
+    graph["reference"] = node("ReferenceLatent", conditioning=["positive", 0], latent=["latent", 0])
+    graph["sampler"]["inputs"]["positive"] = ["reference", 0]
+    return graph
+
+
+def with_lora_hook() -> Graph:
+    """A LoRA that hangs on the prompt and not on the model."""
+    graph = toy_zimage.graph(seed=62)
+    graph["hook"] = node("CreateHookLoraModelOnly", lora_name=LORA, strength_model=1.0)
+    graph["hooked"] = node(
+        "ConditioningSetProperties",
+        cond_NEW=["positive", 0],
+        hooks=["hook", 0],
+        strength=1.0,
+        set_cond_area="default",
+    )
+    graph["sampler"]["inputs"]["positive"] = ["hooked", 0]
+    return graph
+
+
+def behind_shift(class_type: str, **inputs: Any) -> Graph:
+    """Another node between the model and the sampler."""
+    graph = toy_zimage.graph(seed=63, steps=4, cfg=2.0)
+    graph["more"] = node(class_type, model=["shift", 0], **inputs)
+    graph["sampler"]["inputs"]["model"] = ["more", 0]
+    return graph
+
+
+CACHE = {"reuse_threshold": 0.2, "start_percent": 0.15, "end_percent": 0.95, "verbose": False}
+COMFYUIS = {
+    "reference latents": with_reference(),
+    "hook": with_lora_hook(),
+    "unknown option": behind_shift("EasyCache", **CACHE),
+}
+
+
+@pytest.mark.parametrize("cause", COMFYUIS)
+def test_what_the_engine_does_not_know_gives_stocks_pixels(live: LiveComfy, cause: str) -> None:
+    graph = COMFYUIS[cause]
+    expected = live.run(graph).pixels
+    before = passes(live)
+    changed = with_engine(graph)
+    assert live.run(changed).pixels == expected
+    after = passes(live)
+    assert after["engine"] == before["engine"]
+    assert after["causes"].get(cause, 0) > before["causes"].get(cause, 0)
+
+
+def test_what_samplers_do_with_the_answers_leaves_the_engine_at_work(live: LiveComfy) -> None:
+    graph = behind_shift("RescaleCFG", multiplier=0.7)
+    before = passes(live)
+    assert error_of(live, graph, "rescaled") <= 1e-4
+    after = passes(live)
+    assert after["engine"] == before["engine"] + 4
+    assert after["causes"] == before["causes"]
+
+
+def test_who_computed_is_on_the_status_and_among_the_figures(live: LiveComfy) -> None:
+    graph = with_lora(with_engine(toy_zimage.graph(seed=71)))
+    graph["status"] = node("HearthCacheStatus", after=["decode", 0])
+    result = live.run(graph)
+    (entry,) = live.client.get(f"/history/{result.prompt_id}").values()
+    (text,) = entry["outputs"]["status"]["text"]
+    assert "engine: transformer: " in text and f"{LORA_CAUSE} " in text
+    figures = live.client.get_text("/hearth/metrics")
+    assert f'cause="{LORA_CAUSE}"' in figures
+    said = [line for line in live.server.log_text().splitlines() if LORA_CAUSE in line]
+    assert len(said) == 1
