@@ -10,7 +10,6 @@
 
 #include "device/cuda_host.h"
 #include "device/kernel_compiler.h"
-#include "device/transformer_kernels.h"
 #include "device/uploader.h"
 #include "native/bind.h"
 #include "native/byte_view.h"
@@ -154,15 +153,18 @@ void BindDevices(py::module_& module) {
   module.def(
       "compile_kernels",
       [](const std::string& architecture) {
-        std::string image;
+        std::string transformer;
+        std::string group_norm;
         {
           const py::gil_scoped_release release;
-          image = CompileKernels(TransformerKernelText(), "transformer.cu", architecture);
+          transformer = CompileKernels(TransformerKernelText(), "transformer.cu", architecture);
+          group_norm = CompileKernels(GroupNormKernelText(), "group_norm.cu", architecture);
         }
-        return py::bytes(image);
+        return std::pair(py::bytes(transformer), py::bytes(group_norm));
       },
       "architecture"_a,
-      "The engine's kernels for \"sm_90\" and the like; no GPU is needed. Raises CudaError, also\n"
+      "The engine's kernels, those of the transformer and the VAE, for \"sm_90\" and the like; no "
+      "GPU is needed. Raises CudaError, also\n"
       "where no NVRTC is in the process: import torch first.");
 }
 

@@ -53,11 +53,11 @@ std::shared_ptr<const CudaDevice> CudaHost::Opened(int index) {
   return open == devices_.end() ? nullptr : open->second;
 }
 
-std::shared_ptr<const TransformerKernels> CudaHost::Kernels(int index) {
+std::shared_ptr<const EngineKernels> CudaHost::Kernels(int index) {
   const std::shared_ptr<const CudaDevice> device = Open(index);
   MutexLock lock(kernels_mutex_);
-  std::shared_ptr<const TransformerKernels>& kernels = kernels_[index];
-  if (!kernels) kernels = std::make_shared<const TransformerKernels>(device);
+  std::shared_ptr<const EngineKernels>& kernels = kernels_[index];
+  if (!kernels) kernels = std::make_shared<const EngineKernels>(device);
   return kernels;
 }
 

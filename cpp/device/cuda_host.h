@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "device/cuda_device.h"
 #include "device/cuda_registrar.h"
+#include "device/group_norm_kernels.h"
 #include "device/transformer_kernels.h"
 #include "hosttier/host_registrar.h"
 
@@ -21,6 +22,14 @@ struct DeviceInfo {
   std::string name;
   std::uint64_t total_bytes = 0;
   std::optional<std::uint64_t> free_bytes;  // known once the device was opened
+};
+
+// What the engine computes with on one device, beside torch.
+struct EngineKernels {
+  explicit EngineKernels(const std::shared_ptr<const CudaDevice>& device)
+      : transformer(device), group_norm(device) {}
+  TransformerKernels transformer;
+  GroupNormKernels group_norm;
 };
 
 struct DeviceReport {
@@ -42,7 +51,7 @@ class CudaHost final : public HostRegistrar {
   std::shared_ptr<const CudaDevice> Open(int index) HEARTH_EXCLUDES(mutex_);
 
   // The engine's kernels for that device, compiled at the first call. Throws CudaError.
-  std::shared_ptr<const TransformerKernels> Kernels(int index) HEARTH_EXCLUDES(kernels_mutex_);
+  std::shared_ptr<const EngineKernels> Kernels(int index) HEARTH_EXCLUDES(kernels_mutex_);
 
   // The process is ending: nothing that is destroyed from now on calls the driver.
   void Abandon() HEARTH_EXCLUDES(mutex_);
@@ -65,8 +74,7 @@ class CudaHost final : public HostRegistrar {
   std::map<int, std::shared_ptr<const CudaDevice>> devices_ HEARTH_GUARDED_BY(mutex_);
   std::shared_ptr<CudaRegistrar> registrar_ HEARTH_GUARDED_BY(mutex_);
   Mutex kernels_mutex_;  // held while they are compiled: who wants them waits
-  std::map<int, std::shared_ptr<const TransformerKernels>> kernels_
-      HEARTH_GUARDED_BY(kernels_mutex_);
+  std::map<int, std::shared_ptr<const EngineKernels>> kernels_ HEARTH_GUARDED_BY(kernels_mutex_);
 };
 
 }  // namespace hearth

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "device/cuda_device.h"
+#include "device/kernel_module.h"
 
 namespace hearth {
 
@@ -44,11 +44,8 @@ class TransformerKernels {
     CuAddress x, weight, cosines, sines;
   };
 
-  // Compiles them for the device. Throws CudaError. They stay there when this object is gone: one
-  // may be running, and a process needs them once.
+  // Compiles them for the device. Throws CudaError.
   explicit TransformerKernels(std::shared_ptr<const CudaDevice> device);
-  TransformerKernels(const TransformerKernels&) = delete;
-  TransformerKernels& operator=(const TransformerKernels&) = delete;
 
   // Each throws CudaError.
   void NormScale(const Rows& rows, const NormScaleArguments& arguments, CuStream stream) const;
@@ -59,18 +56,11 @@ class TransformerKernels {
   void SiluMul(CuAddress gate, CuAddress up, std::int64_t elements, CuStream stream) const;
 
  private:
-  struct Grid {
-    unsigned x, y, threads;
-  };
-  CuFunction Find(const char* name) const;
-  void Launch(CuFunction function, const Grid& grid, CuStream stream, void** arguments) const;
-
-  std::shared_ptr<const CudaDevice> device_;
-  CuModule module_ = nullptr;
-  CuFunction norm_scale_ = nullptr;
-  CuFunction gate_add_norm_ = nullptr;
-  CuFunction head_norm_turn_ = nullptr;
-  CuFunction silu_mul_ = nullptr;
+  KernelModule module_;
+  CuFunction norm_scale_;
+  CuFunction gate_add_norm_;
+  CuFunction head_norm_turn_;
+  CuFunction silu_mul_;
 };
 
 }  // namespace hearth

@@ -15,7 +15,7 @@ namespace {
 constexpr char kEngine[] = "engine=zimage device=";
 
 // Null where there are none; the engine runs without them, slower.
-std::shared_ptr<const TransformerKernels> KernelsFor(Runtime& runtime, at::Device device) {
+std::shared_ptr<const EngineKernels> KernelsFor(Runtime& runtime, at::Device device) {
   if (!device.is_cuda()) return nullptr;
   try {
     return runtime.devices()->Kernels(device.has_index() ? device.index() : 0);

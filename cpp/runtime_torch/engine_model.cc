@@ -36,18 +36,22 @@ EngineParts EngineModel::MakeParts() const {
   const bool is_whole = kind_ == ModelKind::kCheckpoint;
   const at::Device device = placement_.device;
   const at::ScalarType type = placement_.compute_type;
+  // Each part keeps all of them.
+  const std::shared_ptr<const EngineKernels>& kernels = placement_.kernels;
   EngineParts parts;
   if (is_whole || kind_ == ModelKind::kDiffusionModel) {
-    parts.transformer = std::make_shared<Transformer>(
-        tensors_,
-        TransformerOptions{.compute_type = type, .device = device, .kernels = placement_.kernels});
+    TransformerOptions options{.compute_type = type, .device = device};
+    if (kernels) options.kernels = {kernels, &kernels->transformer};
+    parts.transformer = std::make_shared<Transformer>(tensors_, options);
   }
   if (kind_ == ModelKind::kTextEncoder || (is_whole && HasBelow(tensors_, "text_encoders."))) {
     parts.text_encoder = std::make_shared<TextEncoder>(tensors_, TextEncoderOptions{type, device});
   }
   const bool has_vae = HasBelow(tensors_, "vae.") || HasBelow(tensors_, "first_stage_model.");
   if (kind_ == ModelKind::kVae || (is_whole && has_vae)) {
-    parts.vae = std::make_shared<VaeDecoder>(tensors_, VaeOptions{type, device});
+    VaeOptions options{.compute_type = type, .device = device};
+    if (kernels) options.kernels = {kernels, &kernels->group_norm};
+    parts.vae = std::make_shared<VaeDecoder>(tensors_, options);
   }
   return parts;
 }

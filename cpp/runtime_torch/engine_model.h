@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "device/cuda_host.h"
 #include "hosttier/host_tier.h"
 #include "model/model_loader.h"
 #include "model/resident.h"
@@ -24,8 +25,8 @@ namespace hearth {
 struct EnginePlacement {
   at::Device device = at::kCPU;
   at::ScalarType compute_type = at::kFloat;
-  // Of that device, for the transformer; null: ComfyUI's roundings, more passes over memory.
-  std::shared_ptr<const TransformerKernels> kernels = nullptr;
+  // Of that device; null: ComfyUI's roundings, more passes over memory.
+  std::shared_ptr<const EngineKernels> kernels = nullptr;
 };
 
 // The parts of Z-Image that a model has; null: its file has none of them.

@@ -2,23 +2,13 @@
 
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/silu.h>
-#include <c10/core/Stream.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "zimage/device_tensor.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::int64_t kAlignment = 8;  // elements that a thread reads at once
-
-CuAddress AddressOf(const at::Tensor& tensor) {
-  return tensor.defined() ? reinterpret_cast<CuAddress>(tensor.const_data_ptr()) : 0;
-}
-
-// The one that torch's operations of this thread go to.
-CuStream StreamOf(const at::Tensor& tensor) {
-  const c10::impl::VirtualGuardImpl guard(tensor.device().type());
-  return static_cast<CuStream>(guard.getStream(tensor.device()).native_handle());
-}
 
 bool IsPlain(const at::Tensor& tensor) {
   return tensor.is_cuda() && tensor.scalar_type() == at::kBFloat16 && tensor.is_contiguous() &&

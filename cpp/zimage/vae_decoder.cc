@@ -1,6 +1,5 @@
 #include "zimage/vae_decoder.h"
 
-#include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
 #include <c10/core/GradMode.h>
 
@@ -42,7 +41,8 @@ VaeDecoder::Source VaeDecoder::SourceOf(const CheckpointTensors& tensors,
   }
   scope.RequireUnquantised();
   const bool diffusers = scope.Has("decoder.mid_block.resnets.0.conv1.weight");
-  return {scope.Under("decoder."), diffusers ? VaeLayout::kDiffusers : VaeLayout::kOriginal};
+  const VaeLayout layout = diffusers ? VaeLayout::kDiffusers : VaeLayout::kOriginal;
+  return {scope.Under("decoder."), {layout, options.kernels}};
 }
 
 VaeDecoder::VaeDecoder(const CheckpointTensors& tensors, const VaeOptions& options)
@@ -52,23 +52,23 @@ VaeDecoder::VaeDecoder(const Source& source, const VaeOptions& options)
     : options_(options),
       in_(source.decoder.Under("conv_in."), kAnySize, kAnySize, 3),
       middle_first_(
-          source.decoder.Under(Name(source.layout, "mid.block_1.", "mid_block.resnets.0.")),
-          source.layout, in_.rows()),
+          source.decoder.Under(Name(source.style.layout, "mid.block_1.", "mid_block.resnets.0.")),
+          source.style, in_.rows()),
       middle_attention_(
-          source.decoder.Under(Name(source.layout, "mid.attn_1.", "mid_block.attentions.0.")),
-          source.layout, in_.rows()),
+          source.decoder.Under(Name(source.style.layout, "mid.attn_1.", "mid_block.attentions.0.")),
+          source.style, in_.rows()),
       middle_second_(
-          source.decoder.Under(Name(source.layout, "mid.block_2.", "mid_block.resnets.1.")),
-          source.layout, in_.rows()),
-      level_count_(
-          CountOf(source.decoder, Name(source.layout, "up.", "up_blocks."), in_.rows(), kLevels)) {
+          source.decoder.Under(Name(source.style.layout, "mid.block_2.", "mid_block.resnets.1.")),
+          source.style, in_.rows()),
+      level_count_(CountOf(source.decoder, Name(source.style.layout, "up.", "up_blocks."),
+                           in_.rows(), kLevels)) {
   std::int64_t width = in_.rows();
   for (std::int64_t i = 0; i < level_count_; ++i) {
     levels_.push_back(ReadLevel(source, i, width));
     width = levels_.back().blocks.back().width();
   }
-  out_norm_.emplace(source.decoder.Under(Name(source.layout, "norm_out.", "conv_norm_out.")),
-                    width);
+  out_norm_.emplace(source.decoder.Under(Name(source.style.layout, "norm_out.", "conv_norm_out.")),
+                    width, source.style.kernels);
   out_.emplace(source.decoder.Under("conv_out."), 3, width, 3);
 }
 
@@ -76,19 +76,20 @@ VaeDecoder::Level VaeDecoder::ReadLevel(const Source& source, std::int64_t index
                                         std::int64_t width) const {
   // The original counts from the largest image, and runs them from the last to the first.
   const std::int64_t place =
-      source.layout == VaeLayout::kOriginal ? level_count_ - 1 - index : index;
-  const WeightScope scope =
-      source.decoder.Under(Name(source.layout, "up.", "up_blocks.") + std::to_string(place) + ".");
-  const std::string stem = Name(source.layout, "block.", "resnets.");
+      source.style.layout == VaeLayout::kOriginal ? level_count_ - 1 - index : index;
+  const WeightScope scope = source.decoder.Under(Name(source.style.layout, "up.", "up_blocks.") +
+                                                 std::to_string(place) + ".");
+  const std::string stem = Name(source.style.layout, "block.", "resnets.");
   Level level;
   const std::int64_t blocks = CountOf(scope, stem, in_.rows(), kBlocks);
   for (std::int64_t i = 0; i < blocks; ++i) {
-    level.blocks.emplace_back(scope.Under(stem + std::to_string(i) + "."), source.layout, width);
+    level.blocks.emplace_back(scope.Under(stem + std::to_string(i) + "."), source.style, width);
     width = level.blocks.back().width();
   }
   if (index + 1 < level_count_) {
-    level.upsample.emplace(scope.Under(Name(source.layout, "upsample.conv.", "upsamplers.0.conv.")),
-                           width, width, 3);
+    level.upsample.emplace(
+        scope.Under(Name(source.style.layout, "upsample.conv.", "upsamplers.0.conv.")), width,
+        width, 3);
   }
   return level;
 }
@@ -99,14 +100,16 @@ at::Tensor VaeDecoder::Decode(const at::Tensor& latents) const {
     throw Error("This VAE decodes latents of batch x " + std::to_string(channels()) +
                 " x height x width; were these made for another model?");
   }
-  at::Tensor x = in_(latents.to(options_.device, options_.compute_type));
+  at::Tensor x = latents.to(options_.device, options_.compute_type);
+  if (options_.kernels) x = x.contiguous(at::MemoryFormat::ChannelsLast);
+  x = in_(x);
   x = middle_second_(middle_attention_(middle_first_(x)));
   for (const Level& level : levels_) {
     for (const ResidualBlock& block : level.blocks) x = block(x);
     if (!level.upsample) continue;
     x = (*level.upsample)(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
   }
-  return (*out_)(at::silu((*out_norm_)(x))).to(at::kFloat);
+  return (*out_)(out_norm_->WithSilu(x)).to(at::kFloat);
 }
 
 }  // namespace hearth

@@ -15,6 +15,9 @@ namespace hearth {
 struct VaeOptions {
   at::ScalarType compute_type = at::kBFloat16;
   at::Device device = at::kCPU;
+  // Of that device, for fewer passes over memory; null: tensor operations, with ComfyUI's
+  // roundings.
+  GroupNorms kernels = nullptr;
 };
 
 // The decoder of Flux's autoencoder, which Z-Image shares. Immutable; any thread.
@@ -37,7 +40,7 @@ class VaeDecoder {
   };
   struct Source {
     WeightScope decoder;
-    VaeLayout layout;
+    VaeStyle style;
   };
 
   static Source SourceOf(const CheckpointTensors& tensors, const VaeOptions& options);
