@@ -248,6 +248,17 @@ def test_hearths_own_nodes_keep_and_drop_models(run: Run) -> None:
     assert "pinned" not in listed[SECOND]
 
 
+def test_the_engines_nodes_of_comfyui_run_here_too(run: Run) -> None:
+    graph = toy_zimage.graph()
+    run(graph)
+    ours = {"unet": "HearthZImageLoader", "decode": "HearthVAEDecode", "save": "HearthSaveImage"}
+    for name, class_type in ours.items():
+        graph[name]["class_type"] = class_type
+    run(graph)
+    images = [Image.open(f"output/toy_z_image_a_0000{number}_.png") for number in (1, 2)]
+    assert images[0].tobytes() == images[1].tobytes()
+
+
 def test_a_file_of_another_model_ends_in_one_line(
     place: Path, models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

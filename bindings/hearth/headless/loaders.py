@@ -31,6 +31,7 @@ _HEARTHS = {
     "HearthDiffusionModelLoader": "UNETLoader",
     "HearthCLIPLoader": "CLIPLoader",
     "HearthVAELoader": "VAELoader",
+    "HearthZImageLoader": "UNETLoader",
 }
 _BY_CLASS = {loader.class_name: loader for loader in LOADERS}
 

@@ -13,7 +13,7 @@ from hearth.headless.checks import Plan, PlannedNode
 from hearth.headless.faults import Fault
 
 _COMPUTING = ("torch",)
-_WRITING = {"SaveImage": ("PIL", "numpy"), "PreviewImage": ("PIL", "numpy")}
+_WRITING = dict.fromkeys(("SaveImage", "PreviewImage", "HearthSaveImage"), ("PIL", "numpy"))
 _BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
 _ENCODER = "CLIPTextEncode"
 _INSTALL = {"PIL": "Pillow"}

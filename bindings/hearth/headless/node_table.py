@@ -190,6 +190,11 @@ def _kept(loader: NodeClass) -> NodeClass:
 
 _AFTER = _may(Input(ANY))
 
+_DECODE = NodeClass({"samples": Input("LATENT"), "vae": Input("VAE")}, (_IMAGE,))
+_SAVE = NodeClass(
+    {"images": Input("IMAGE"), "filename_prefix": Input("STRING", "ComfyUI")}, (_IMAGE,), True
+)
+
 NODES: Mapping[str, NodeClass] = {
     "CheckpointLoaderSimple": _CHECKPOINT,
     "UNETLoader": _UNET,
@@ -208,15 +213,16 @@ NODES: Mapping[str, NodeClass] = {
     ),
     "KSampler": _KSAMPLER,
     "KSamplerAdvanced": _KSAMPLER_ADVANCED,
-    "VAEDecode": NodeClass({"samples": Input("LATENT"), "vae": Input("VAE")}, (_IMAGE,)),
-    "SaveImage": NodeClass(
-        {"images": Input("IMAGE"), "filename_prefix": Input("STRING", "ComfyUI")}, (_IMAGE,), True
-    ),
+    "VAEDecode": _DECODE,
+    "SaveImage": _SAVE,
     "PreviewImage": NodeClass({"images": Input("IMAGE")}, (_IMAGE,), True),
     "HearthCheckpointLoader": _kept(_CHECKPOINT),
     "HearthDiffusionModelLoader": _kept(_UNET),
     "HearthCLIPLoader": _kept(_CLIP_LOADER),
     "HearthVAELoader": _kept(_VAE_LOADER),
+    "HearthZImageLoader": _kept(_UNET),
+    "HearthVAEDecode": _DECODE,
+    "HearthSaveImage": _SAVE,
     "HearthKSampler": _KSAMPLER,
     "HearthKSamplerAdvanced": _KSAMPLER_ADVANCED,
     "HearthPrewarm": NodeClass(

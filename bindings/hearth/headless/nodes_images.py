@@ -53,4 +53,6 @@ FUNCTIONS: dict[str, Callable[[Work], tuple[Any, ...]]] = {
     "VAEDecode": decode,
     "SaveImage": save_image,
     "PreviewImage": preview_image,
+    "HearthVAEDecode": decode,
+    "HearthSaveImage": save_image,
 }

@@ -116,6 +116,7 @@ FUNCTIONS: dict[str, Callable[[Work], tuple[Any, ...]]] = {
     "HearthDiffusionModelLoader": load_and_keep,
     "HearthCLIPLoader": load_and_keep,
     "HearthVAELoader": load_and_keep,
+    "HearthZImageLoader": load_and_keep,
     "ModelSamplingAuraFlow": shift_noise,
     "HearthPrewarm": prewarm,
     "HearthEvict": evict,
