@@ -71,6 +71,7 @@ class ConfigFile:
         self._stamp: Stamp | None = None
         self._followers: list[Callable[[dict[str, Any]], None]] = []
         self.unreadable: list[dict[str, Any]] = []
+        self._was_read = False
 
     @property
     def folders(self) -> list[Path]:
@@ -90,12 +91,13 @@ class ConfigFile:
     @property
     def faults(self) -> list[dict[str, Any]]:
         """What is wrong with the config; the values in force are then the ones before it."""
-        return [*self.unreadable, *self._runtime.config_faults]
+        return [*self.unreadable, *(self._runtime.config_faults if self._was_read else [])]
 
     def load(self) -> bool:
         """Puts the config in force; False when it has faults. Never throws for a bad file."""
         self._stamp = self._stamp_now()
         self.unreadable = []
+        self._was_read = False
         for source in self._sources:
             try:
                 text = read_text(source.path)
@@ -108,6 +110,7 @@ class ConfigFile:
                 self._complain(source, f"{problem}; the values in force stay as they are")
                 break
             good = bool(self._runtime.configure(text, source.label))
+            self._was_read = True
             self._tell()
             self._report(source, good)
             return good and not self.unreadable
@@ -117,6 +120,7 @@ class ConfigFile:
     def put_in_force(self, text: str, label: str) -> bool:
         """Takes a config from elsewhere, until a file changes; False when it has faults."""
         good = bool(self._runtime.configure(text, label))
+        self._was_read = True
         self._tell()
         if good:
             _LOG.info("config from %s in force", label)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth import device, host_files
+from hearth.check import refuse_if_corrupt
 from hearth.cli_check import has_rich, printable
 from hearth.errors import HearthError
 from hearth.load_bench import BytesDiffer, LoadBench, Row, clock, steps
@@ -94,6 +95,7 @@ def _machine(index: int) -> Row:
 
 
 def _measure(bench: LoadBench, take: Callable[[Row], None]) -> None:
+    refuse_if_corrupt(bench.path)
     host_files.tier().hold(bench.path).close()  # says what is wrong with it before any row
     todo = steps(bench)
     with _progress(bench, len(todo)) as advance:

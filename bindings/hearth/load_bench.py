@@ -246,11 +246,11 @@ def steps(bench: LoadBench) -> list[Step]:
         lambda: read_ahead(bench, "warm"),
         _cold(bench, lambda: read_ahead(bench, "cold"), "read_ahead"),
         lambda: safetensors(bench, "warm", "cpu"),
-        _cold(bench, lambda: safetensors(bench, "cold", "cpu"), "safetensors"),
+        _cold(bench, lambda: safetensors(bench, "cold", "cpu"), "safetensors", "cpu"),
         _on_gpu(bench, lambda: register_and_upload(bench), "map_register_upload"),
         _on_gpu(bench, lambda: stream(bench, "warm", "page_cache"), "upload_ring"),
         _on_gpu(bench, lambda: safetensors(bench, "warm", target), "safetensors"),
-        _cold(bench, _on_gpu(bench, lambda: _cold_to_gpu(bench), "upload_ring"), "upload_ring"),
+        _on_gpu(bench, _cold(bench, lambda: _cold_to_gpu(bench), "upload_ring"), "upload_ring"),
     ]
 
 
@@ -267,8 +267,9 @@ def _on_gpu(bench: LoadBench, step: Step, what: str) -> Step:
     return lambda: iter([left_out])
 
 
-def _cold(bench: LoadBench, step: Step, what: str) -> Step:
+def _cold(bench: LoadBench, step: Step, what: str, target: str = "GPU") -> Step:
     if bench.cold:
         return step
-    left_out = bench.left_out(what, "cold", "only with --cold, which drops the file's pages")
+    reason = "only with --cold, which drops the file's pages"
+    left_out = bench.left_out(what, "cold", reason, device=target)
     return lambda: iter([left_out])

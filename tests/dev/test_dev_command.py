@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,45 @@ def test_a_failed_step_says_which_its_last_lines_and_what_to_try(
     assert lines[0] == "Step failed: count to a hundred (exit code 3)."
     assert [line.strip() for line in lines[2:-1]] == [str(number) for number in range(85, 100)]
     assert lines[-1] == "What to try: count to ten"
+
+
+def test_sigterm_ends_what_was_started_too(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f"""
+import signal
+from pathlib import Path
+from tools.dev.steps import Step, end_all, run_step
+signal.signal(signal.SIGTERM, end_all)
+run_step(Step("wait", ["sh", "-c", "echo $$ > {child}; sh -c 'sleep 300'"], "nothing"))
+"""
+    step = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (child.exists() and child.read_text().endswith("\n")):
+        assert step.poll() is None
+        time.sleep(0.01)
+    step.terminate()
+    assert step.wait(30) == 128 + signal.SIGTERM
+    # Its parent gone, nobody reads its end: the kernel lists it, if at all, as a zombie of init's.
+    state = Path(f"/proc/{child.read_text().strip()}/stat")
+    wait_until(lambda: not state.exists() or ") Z" in state.read_text())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_check_uses_what_was_built_for_another_python(bare_checkout: Path) -> None:
+    shutil.copytree(ROOT / "bindings" / "hearth", bare_checkout / "bindings" / "hearth")
+    cache = bare_checkout / "build" / "release-cpython" / "CMakeCache.txt"
+    cache.parent.mkdir(parents=True)
+    cache.write_text(f"Python_EXECUTABLE:UNINITIALIZED={sys.executable}\n")
+    (bare_checkout / "empty.safetensors").touch()
+    done = dev(bare_checkout, "check", str(bare_checkout / "empty.safetensors"))
+    assert done.returncode == 1, done.stderr
+    assert "empty" in done.stdout
+    assert not (bare_checkout / ".venv").exists()
 
 
 @pytest.mark.parametrize("report", [PYTEST_REPORT, CTEST_REPORT])

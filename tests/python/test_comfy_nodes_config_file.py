@@ -132,6 +132,18 @@ def test_what_is_no_file_is_a_fault(tmp_path: Path) -> None:
         assert runtime.config_source == "built-in defaults"
 
 
+def test_a_folder_in_the_place_of_a_faulty_file_is_the_only_fault(tmp_path: Path) -> None:
+    place = tmp_path / "hearth.json"
+    place.write_text("")
+    config, _, _ = make(Source("a", place))
+    assert not config.load()
+    assert "not JSON" in json.dumps(config.faults)
+    place.unlink()
+    place.mkdir()
+    assert not config.load()
+    assert [fault["message"] for fault in config.faults] == ["a: this is no regular file"]
+
+
 def test_a_file_that_appears_is_noticed(tmp_path: Path) -> None:
     config, runtime, _ = make(Source("a", tmp_path / "a.json"))
     config.load()

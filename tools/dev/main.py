@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         "fuzz": _fuzz,
         "clean": _clean,
     }
-    if options.command != "build":
+    if options.command not in ("build", "check", "doctor"):
         os.environ.pop("HEARTH_PYTHON", None)  # a test is for .venv, whatever the shell still has
     try:
         return commands.get(options.command, _help)(options)
@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
         say(f"\n{error}")
         return 1
     except KeyboardInterrupt:
+        say("Interrupted; the same command goes on where this one was.")
         return INTERRUPTED_CODE
 
 
@@ -120,10 +121,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _hearth(options: argparse.Namespace) -> int:
-    environment.ensure_tools()
-    native.build_module()
+    """With what was built for ComfyUI's Python, unless there is an environment of the checkout."""
+    python = native.built_python()
+    if os.environ.get("HEARTH_PYTHON") or python is None:
+        native.build_module()
+        python = native.built_python() or venv_python()
     env = dict(os.environ) | {"PYTHONPATH": str(ROOT / "bindings")}
-    command = [str(venv_python()), "-m", "hearth", options.command, *options.rest]
+    command = [str(python), "-m", "hearth", options.command, *options.rest]
     return subprocess.run(command, env=env, check=False).returncode
 
 

@@ -18,6 +18,9 @@ _ABOUT_PYTHON = (
     "import sysconfig, os, sys; p = sysconfig.get_paths()['include'];"
     "print(sys.implementation.cache_tag, os.path.exists(os.path.join(p, 'Python.h')), p, sep='|')"
 )
+_IMPORT_CORE = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n" + (
+    "import hearth; print(hearth.__version__)"
+)
 # hearth._torch is there when this Python has a torch to build against; its import takes seconds.
 _IMPORT_ALL = """
 import hearth, importlib.util
@@ -61,6 +64,18 @@ def build_module(
     )
     _verify(python)
     return folder
+
+
+def built_python() -> Path | None:
+    """The Python that hearth was last built for, if the module still loads there."""
+    if venv_python().exists():
+        return None  # the checkout's own is kept up to date with the sources
+    caches = sorted(BUILD.glob("release-*/CMakeCache.txt"), key=lambda path: path.stat().st_mtime)
+    for cache in reversed(caches):
+        found = re.search(r"^Python_EXECUTABLE:\w+=(.+)$", cache.read_text(), re.MULTILINE)
+        if found and "0." in output_of([found.group(1), "-c", _IMPORT_CORE]):
+            return Path(found.group(1))
+    return None
 
 
 def build_preset(preset: str) -> Path:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,6 +109,26 @@ def _counted(log: Path | None) -> str:
 
 
 PROGRESS = Progress()
+
+
+def end_all(number: int, _: object) -> None:
+    """Ends whatever was started, then this process: a compiler left behind would go on alone."""
+    for child in _descendants(os.getpid()):
+        with suppress(OSError):
+            os.kill(child, number)
+    sys.exit(128 + number)
+
+
+def _descendants(process: int) -> list[int]:
+    """Children, and theirs, nearest first."""
+    children = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name, in brackets, may hold anything.
+            parent = status.read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == process:
+                children.append(int(status.parent.name))
+    return [*children, *(each for child in children for each in _descendants(child))]
 
 
 def say(text: str) -> None:
