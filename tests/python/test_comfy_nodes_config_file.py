@@ -141,7 +141,8 @@ def test_a_folder_in_the_place_of_a_faulty_file_is_the_only_fault(tmp_path: Path
     place.unlink()
     place.mkdir()
     assert not config.load()
-    assert [fault["message"] for fault in config.faults] == ["a: this is no regular file"]
+    assert len(config.faults) == 1
+    assert "this is no regular file" in config.faults[0]["message"]
 
 
 def test_a_file_that_appears_is_noticed(tmp_path: Path) -> None:
