@@ -73,6 +73,19 @@ def test_the_transformer_gives_diffusers_velocity(
     assert toys.relative_error(velocity(transformer, latents, embedding), expected) <= 1e-5
 
 
+def test_step_by_step_each_call_gets_the_velocity_of_its_own_inputs(transformer: Any) -> None:
+    stepwise = zimage.StepwiseVelocity(transformer, torch.tensor([1.0, SIGMA, 0.0]))
+    captions = [normal(1, tokens, toys.CAPTION_WIDTH, seed=tokens) for tokens in (7, 7 + 32, 7)]
+    captions[2][0, 3] += 1.0
+    for size in (8, 6):
+        latents = normal(2, 16, size, 8)
+        for sigma in (1.0, SIGMA, 0.41):  # the last is between two levels of the schedule
+            for caption in (*captions, *captions):
+                found = stepwise(latents, torch.tensor([sigma]), caption)
+                expected = velocity(transformer, latents, caption, sigma)
+                assert toys.relative_error(found, expected) <= 1e-5
+
+
 def test_each_image_of_a_batch_has_its_own_caption(reference: Model, transformer: Any) -> None:
     latents, embedding = normal(2, 16, 8, 8), normal(2, 5, toys.CAPTION_WIDTH, seed=1)
     expected = toys.velocity(reference, latents, SIGMA, embedding)
