@@ -30,7 +30,6 @@ function(hearth_test name)
   target_include_directories(${name}_test PRIVATE "${PROJECT_SOURCE_DIR}/tests/cpp")
   target_link_libraries(${name}_test PRIVATE ${TEST_USES} GTest::gtest GTest::gtest_main)
   hearth_warnings(${name}_test)
-  hearth_precompile(${name}_test <gtest/gtest.h>)
   # Tests name the fields they mean ({.max_models = 2}); the others keep their defaults.
   target_compile_options(${name}_test PRIVATE -Wno-missing-field-initializers)
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60)
