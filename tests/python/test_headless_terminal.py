@@ -42,8 +42,11 @@ nodes_sampling._Steps.update = interrupted
 
 @pytest.mark.parametrize("when", INTERRUPTIONS)
 def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path, when: str) -> None:
+    # A job in the background is started with the signal ignored, and so is all that it starts.
+    listening = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = (
-        f"import os, signal, sys{INTERRUPTIONS[when]}from hearth import cli; sys.exit(cli.main())"
+        f"import os, signal, sys\n{listening}{INTERRUPTIONS[when]}"
+        "from hearth import cli; sys.exit(cli.main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *options(models, [toy_zimage.graph()])],
