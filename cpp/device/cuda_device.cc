@@ -23,6 +23,10 @@ int CudaDevice::Attribute(int attribute) const {
   return api().device_get_attribute(&value, attribute, id_) == kCuSuccess ? value : 0;
 }
 
+int CudaDevice::ComputeCapability() const {
+  return 10 * Attribute(kCuAttributeComputeMajor) + Attribute(kCuAttributeComputeMinor);
+}
+
 DeviceMemory CudaDevice::Memory() const {
   const CurrentDevice current(*this);
   std::size_t free = 0;

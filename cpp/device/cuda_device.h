@@ -30,6 +30,8 @@ class CudaDevice {
   // " on device 0", for the places of errors.
   std::string Where(const std::string& what) const;
   int Attribute(int attribute) const;
+  // 90 for 9.0, Hopper.
+  int ComputeCapability() const;
   DeviceMemory Memory() const;
 
   // From now on what is destroyed makes no call of the driver: the process is ending, the driver

@@ -7,12 +7,8 @@
 namespace hearth {
 namespace {
 
-constexpr int kAttributeComputeMajor = 75;
-constexpr int kAttributeComputeMinor = 76;
-
 std::string ArchitectureOf(const CudaDevice& device) {
-  return "sm_" + std::to_string(device.Attribute(kAttributeComputeMajor)) +
-         std::to_string(device.Attribute(kAttributeComputeMinor));
+  return "sm_" + std::to_string(device.ComputeCapability());
 }
 
 }  // namespace

@@ -7,19 +7,22 @@ namespace {
 
 constexpr std::int64_t kPerThread = 8;
 constexpr std::int64_t kWarp = 32;
-constexpr std::int64_t kWarpsOfHeads = 8;
+constexpr std::int64_t kHeld = 4;  // as in the text
+constexpr std::int64_t kThreadsOfHead = 16;
+constexpr unsigned kHeadThreads = 128;
 constexpr std::int64_t kFlatThreads = 256;
 
 std::int64_t Quotient(std::int64_t all, std::int64_t part) { return (all + part - 1) / part; }
 
 unsigned ThreadsOfRow(std::int64_t width) {
-  return static_cast<unsigned>(Quotient(width / kPerThread, kWarp) * kWarp);
+  return static_cast<unsigned>(Quotient(width / kPerThread, kHeld * kWarp) * kWarp);
 }
 
 }  // namespace
 
 TransformerKernels::TransformerKernels(std::shared_ptr<const CudaDevice> device)
-    : module_(std::move(device), TransformerKernelText(), "transformer.cu"),
+    : compute_capability_(device->ComputeCapability()),
+      module_(std::move(device), TransformerKernelText(), "transformer.cu"),
       norm_scale_(module_.Find("NormScale")),
       gate_add_norm_(module_.Find("GateAddNorm")),
       head_norm_turn_(module_.Find("HeadNormTurn")),
@@ -46,18 +49,15 @@ void TransformerKernels::GateAddNorm(const Rows& rows, const GateAddNormArgument
                  stream, list);
 }
 
-void TransformerKernels::HeadNormTurn(const Heads& heads, const HeadNormTurnArguments& arguments,
+void TransformerKernels::HeadNormTurn(const HeadNormTurnArguments& arguments,
                                       CuStream stream) const {
   HeadNormTurnArguments copy = arguments;
-  int stride = static_cast<int>(heads.stride);
-  int count = static_cast<int>(heads.count);
-  int tokens = static_cast<int>(heads.tokens);
-  auto eps = static_cast<float>(heads.eps);
-  void* list[] = {&copy.x,       &stride,     &count,  &copy.weight,
-                  &copy.cosines, &copy.sines, &tokens, &eps};
-  const auto blocks = static_cast<unsigned>(Quotient(heads.count, kWarpsOfHeads));
-  module_.Launch(head_norm_turn_,
-                 {static_cast<unsigned>(heads.rows), blocks, kWarpsOfHeads * kWarp}, stream, list);
+  auto eps = static_cast<float>(arguments.eps);
+  void* list[] = {&copy.queries, &copy.keys, &copy.angles, &eps};
+  const std::int64_t pairs = Quotient(arguments.queries.count + arguments.keys.count, 2);
+  const auto blocks = static_cast<unsigned>(Quotient(pairs, kHeadThreads / kThreadsOfHead));
+  module_.Launch(head_norm_turn_, {static_cast<unsigned>(arguments.rows), blocks, kHeadThreads},
+                 stream, list);
 }
 
 void TransformerKernels::SiluMul(CuAddress gate, CuAddress up, std::int64_t elements,

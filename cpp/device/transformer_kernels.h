@@ -32,30 +32,45 @@ class TransformerKernels {
     CuAddress x, weight, scale, out;  // scale: 0 for none
   };
   struct GateAddNormArguments {
-    CuAddress x, branch, after, gate, before, scale, sum, out;  // gate, scale, out: 0 for none
+    CuAddress x, branch, after, gate, before, scale, sum,
+        out;  // after, gate, scale, out: 0 for none
   };
-  // Heads of kHeadWidth within rows that begin every `stride` elements; `tokens` rows share one set
-  // of angles. REQUIRES: addresses at multiples of 8 bytes, `stride` a multiple of 4.
+  // `count` heads of kHeadWidth side by side in rows that begin every `stride` elements. REQUIRES:
+  // addresses at multiples of 16 bytes, `stride` a multiple of 8.
   struct Heads {
-    std::int64_t rows, stride, count, tokens;
-    double eps;
+    CuAddress first, weight;
+    int stride, count;
   };
+  // tokens x (kHeadWidth / 2) of float32, for pairs of neighbours or of what is half a head apart.
+  // REQUIRES: addresses at multiples of 16 bytes.
+  struct Angles {
+    CuAddress cosines, sines;
+    int tokens;
+    int are_halves;
+  };
+  // Each `tokens` rows share one set of angles.
   struct HeadNormTurnArguments {
-    CuAddress x, weight, cosines, sines;
+    std::int64_t rows;
+    Heads queries, keys;
+    Angles angles;
+    double eps;
   };
 
   // Compiles them for the device. Throws CudaError.
   explicit TransformerKernels(std::shared_ptr<const CudaDevice> device);
 
+  // 90 for 9.0, Hopper.
+  int compute_capability() const { return compute_capability_; }
+
   // Each throws CudaError.
   void NormScale(const Rows& rows, const NormScaleArguments& arguments, CuStream stream) const;
   void GateAddNorm(const Rows& rows, const GateAddNormArguments& arguments, CuStream stream) const;
-  void HeadNormTurn(const Heads& heads, const HeadNormTurnArguments& arguments,
-                    CuStream stream) const;
+  void HeadNormTurn(const HeadNormTurnArguments& arguments, CuStream stream) const;
   // REQUIRES: a multiple of 8 elements, addresses at multiples of 16 bytes.
   void SiluMul(CuAddress gate, CuAddress up, std::int64_t elements, CuStream stream) const;
 
  private:
+  int compute_capability_;
   KernelModule module_;
   CuFunction norm_scale_;
   CuFunction gate_add_norm_;

@@ -45,7 +45,9 @@ EngineParts EngineModel::MakeParts() const {
     parts.transformer = std::make_shared<Transformer>(tensors_, options);
   }
   if (kind_ == ModelKind::kTextEncoder || (is_whole && HasBelow(tensors_, "text_encoders."))) {
-    parts.text_encoder = std::make_shared<TextEncoder>(tensors_, TextEncoderOptions{type, device});
+    TextEncoderOptions options{.compute_type = type, .device = device};
+    if (kernels) options.kernels = {kernels, &kernels->transformer};
+    parts.text_encoder = std::make_shared<TextEncoder>(tensors_, options);
   }
   const bool has_vae = HasBelow(tensors_, "vae.") || HasBelow(tensors_, "first_stage_model.");
   if (kind_ == ModelKind::kVae || (is_whole && has_vae)) {

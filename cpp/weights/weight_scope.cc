@@ -53,7 +53,13 @@ at::Tensor WeightScope::GetIfThere(std::string_view name,
     Refuse(name, "its tensor \"" + prefix_ + std::string(name) + "\" is " +
                      ShapeText(tensor.sizes()) + " and should be " + ShapeText(shape));
   }
-  return tensor.to(device_);
+  const at::Device device = placement_.device;
+  const at::ScalarType type = placement_.compute_type;
+  const bool is_longer =
+      at::isFloatingType(tensor.scalar_type()) && tensor.dtype().itemsize() > at::elementSize(type);
+  // On a CPU the tensor is a view of the file, and a shorter copy would be memory more.
+  if (device.is_cpu() || !is_longer) return tensor.to(device);
+  return tensor.to(device).to(type);
 }
 
 std::int64_t WeightScope::Rank(std::string_view name) const {

@@ -21,9 +21,13 @@ constexpr std::int64_t kAnySize = -1;
 // checkpoint must outlive it; the tensors it gives need not.
 class WeightScope {
  public:
+  struct Placement {
+    at::Device device;
+    at::ScalarType compute_type;
+  };
   // `wanted` is what the file ought to be, with its article: "a Z-Image transformer".
-  WeightScope(const CheckpointTensors& tensors, std::string wanted, at::Device device)
-      : tensors_(&tensors), wanted_(std::move(wanted)), device_(device) {}
+  WeightScope(const CheckpointTensors& tensors, std::string wanted, const Placement& placement)
+      : tensors_(&tensors), wanted_(std::move(wanted)), placement_(placement) {}
 
   // The weights below `part` within this scope; `part` ends with its dot.
   WeightScope Under(std::string_view part) const;
@@ -33,7 +37,8 @@ class WeightScope {
   WeightScope UnderFirst(const std::vector<std::string>& parts, std::string_view probe) const;
 
   bool Has(std::string_view name) const { return tensors_->Has(prefix_ + std::string(name)); }
-  // On the device. Throws CheckpointMismatch when it is missing or its shape is another one.
+  // On the device; there in the compute type where that is the shorter one, as a copy it is anyway.
+  // Throws CheckpointMismatch when it is missing or its shape is another one.
   at::Tensor Get(std::string_view name, const std::vector<std::int64_t>& shape) const;
   // An undefined tensor when there is none of this name; otherwise as above.
   at::Tensor GetIfThere(std::string_view name, const std::vector<std::int64_t>& shape) const;
@@ -51,7 +56,7 @@ class WeightScope {
  private:
   const CheckpointTensors* tensors_;
   std::string wanted_;
-  at::Device device_;
+  Placement placement_;
   std::string prefix_;
 };
 

@@ -1,7 +1,5 @@
 #include "zimage/attention.h"
 
-#include <ATen/ops/scaled_dot_product_attention.h>
-
 #include <string>
 #include <utility>
 
@@ -51,9 +49,10 @@ std::vector<at::Tensor> JointAttention::Project(const at::Tensor& x) const {
 
 at::Tensor JointAttention::operator()(const at::Tensor& x, const RopeTable& rope) const {
   const std::vector<at::Tensor> parts = Project(x);
-  const at::Tensor attended = at::scaled_dot_product_attention(
-      steps_.NormAndTurn(parts[0], query_norm_, rope),
-      steps_.NormAndTurn(parts[1], key_norm_, rope), parts[2].transpose(1, 2));
+  const FusedSteps::Turned turned =
+      steps_.NormAndTurn({parts[0], query_norm_}, {parts[1], key_norm_}, rope);
+  const at::Tensor attended =
+      steps_.Attend({turned.queries, turned.keys, parts[2].transpose(1, 2), /*is_causal=*/false});
   return out_(attended.transpose(1, 2).flatten(2));
 }
 

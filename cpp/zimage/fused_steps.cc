@@ -1,7 +1,11 @@
 #include "zimage/fused_steps.h"
 
+#include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
+
+#include <tuple>
 
 #include "zimage/device_tensor.h"
 
@@ -19,6 +23,12 @@ bool IsPlainOrNone(const at::Tensor& tensor) { return !tensor.defined() || IsPla
 
 at::Tensor Times(const at::Tensor& x, const at::Tensor& factor) {
   return factor.defined() ? x.mul(factor) : x;
+}
+
+// Where cuDNN's attention is faster than the FlashAttention 2 that torch would take: Hopper and
+// Blackwell's data-centre GPUs.
+bool PrefersCudnn(const TransformerKernels& kernels) {
+  return kernels.compute_capability() / 10 == 9 || kernels.compute_capability() / 10 == 10;
 }
 
 TransformerKernels::Rows RowsOf(const at::Tensor& x, const RmsNorm& norm) {
@@ -45,69 +55,88 @@ at::Tensor FusedSteps::Enter(const at::Tensor& stream, const Entry& entry) const
 }
 
 void FusedSteps::Launch(const at::Tensor& stream, const at::Tensor& branch, const Return& way,
-                        const Entry* entry, const Sum& out) const {
+                        const Entry* next, const Sum& out) const {
   TransformerKernels::GateAddNormArguments arguments{};
   arguments.x = AddressOf(stream);
   arguments.branch = AddressOf(branch);
-  arguments.after = AddressOf(way.norm.weight());
+  if (way.norm != nullptr) arguments.after = AddressOf(way.norm->weight());
   arguments.gate = AddressOf(way.gate);
-  if (entry != nullptr) {
-    arguments.before = AddressOf(entry->norm.weight());
-    arguments.scale = AddressOf(entry->scale);
+  if (next != nullptr) {
+    arguments.before = AddressOf(next->norm.weight());
+    arguments.scale = AddressOf(next->scale);
   }
   arguments.sum = AddressOf(out.stream);
   arguments.out = AddressOf(out.branch);
-  kernels_->GateAddNorm(RowsOf(stream, way.norm), arguments, StreamOf(stream));
+  const RmsNorm& norm = way.norm != nullptr ? *way.norm : next->norm;
+  kernels_->GateAddNorm(RowsOf(stream, norm), arguments, StreamOf(stream));
 }
 
-at::Tensor FusedSteps::Add(const at::Tensor& stream, const at::Tensor& branch,
-                           const Return& way) const {
-  if (!TakesRows(stream, way.norm) || !IsPlain(branch) || !IsPlainOrNone(way.gate)) {
-    return stream.add(Times(way.norm(branch), way.gate));
+FusedSteps::Sum FusedSteps::Add(const at::Tensor& stream, const at::Tensor& branch,
+                                const Return& way, const Entry* next) const {
+  const bool has_norm = way.norm != nullptr || next != nullptr;
+  const bool is_plain =
+      IsPlain(branch) && IsPlainOrNone(way.gate) && (next == nullptr || IsPlainOrNone(next->scale));
+  const bool fits = has_norm && is_plain && (way.norm == nullptr || TakesRows(stream, *way.norm)) &&
+                    (next == nullptr || TakesRows(stream, next->norm)) &&
+                    (way.norm == nullptr || next == nullptr || way.norm->eps() == next->norm.eps());
+  Sum out;
+  if (fits) {
+    out.stream = at::empty_like(stream);
+    if (next != nullptr) out.branch = at::empty_like(stream);
+    Launch(stream, branch, way, next, out);
+    return out;
   }
-  Sum out{at::empty_like(stream), {}};
-  Launch(stream, branch, way, nullptr, out);
-  return out.stream;
-}
-
-FusedSteps::Sum FusedSteps::AddAndEnter(const at::Tensor& stream, const at::Tensor& branch,
-                                        const Return& way, const Entry& entry) const {
-  const bool fits = TakesRows(stream, way.norm) && IsPlain(branch) && IsPlainOrNone(way.gate) &&
-                    TakesRows(stream, entry.norm) && IsPlainOrNone(entry.scale) &&
-                    way.norm.eps() == entry.norm.eps();
-  if (!fits) {
-    const at::Tensor sum = Add(stream, branch, way);
-    return {sum, Enter(sum, entry)};
-  }
-  Sum out{at::empty_like(stream), at::empty_like(stream)};
-  Launch(stream, branch, way, &entry, out);
+  out.stream = stream.add(Times(way.norm != nullptr ? (*way.norm)(branch) : branch, way.gate));
+  if (next != nullptr) out.branch = Enter(out.stream, *next);
   return out;
 }
 
-bool FusedSteps::TakesHeads(const at::Tensor& heads, const RmsNorm& norm,
-                            const RopeTable& rope) const {
-  return kernels_ && heads.is_cuda() && heads.scalar_type() == at::kBFloat16 &&
-         heads.size(3) == TransformerKernels::kHeadWidth && heads.stride(3) == 1 &&
-         heads.stride(2) == TransformerKernels::kHeadWidth &&
-         (heads.size(0) == 1 || heads.stride(0) == heads.size(1) * heads.stride(1)) &&
-         heads.stride(1) % kAlignment == 0 && AddressOf(heads) % 16 == 0 &&
-         IsPlain(norm.weight()) && rope.cos.is_contiguous() && rope.sin.is_contiguous() &&
-         rope.tokens() == heads.size(1);
+bool FusedSteps::TakesHeads(const Heads& heads, const RopeTable& rope) const {
+  const at::Tensor& values = heads.values;
+  return kernels_ && values.is_cuda() && values.scalar_type() == at::kBFloat16 &&
+         values.size(3) == TransformerKernels::kHeadWidth && values.stride(3) == 1 &&
+         values.stride(2) == TransformerKernels::kHeadWidth &&
+         (values.size(0) == 1 || values.stride(0) == values.size(1) * values.stride(1)) &&
+         values.stride(1) % kAlignment == 0 && AddressOf(values) % 16 == 0 &&
+         IsPlain(heads.norm.weight()) && rope.cos.is_contiguous() && rope.sin.is_contiguous() &&
+         rope.tokens() == values.size(1);
 }
 
-at::Tensor FusedSteps::NormAndTurn(const at::Tensor& heads, const RmsNorm& norm,
-                                   const RopeTable& rope) const {
-  if (!TakesHeads(heads, norm, rope)) {
-    const at::Tensor normed = norm(heads.to(at::kFloat));
-    return TurnNeighbours(normed, rope).to(heads.scalar_type()).transpose(1, 2);
+FusedSteps::Turned FusedSteps::NormAndTurn(const Heads& queries, const Heads& keys,
+                                           const RopeTable& rope) const {
+  if (!TakesHeads(queries, rope) || !TakesHeads(keys, rope) ||
+      queries.norm.eps() != keys.norm.eps()) {
+    const auto turned = [&rope](const Heads& heads) {
+      const at::Tensor normed = heads.norm(heads.values.to(at::kFloat));
+      return hearth::Turned(normed, rope).to(heads.values.scalar_type()).transpose(1, 2);
+    };
+    return {turned(queries), turned(keys)};
   }
-  const TransformerKernels::Heads places{heads.size(0) * heads.size(1), heads.stride(1),
-                                         heads.size(2), heads.size(1), norm.eps()};
+  const auto places = [](const Heads& heads) {
+    return TransformerKernels::Heads{AddressOf(heads.values), AddressOf(heads.norm.weight()),
+                                     static_cast<int>(heads.values.stride(1)),
+                                     static_cast<int>(heads.values.size(2))};
+  };
+  const at::Tensor& values = queries.values;
+  const TransformerKernels::Angles angles{AddressOf(rope.cos), AddressOf(rope.sin),
+                                          static_cast<int>(rope.tokens()),
+                                          rope.pairs == RopePairs::kHalves ? 1 : 0};
   kernels_->HeadNormTurn(
-      places,
-      {AddressOf(heads), AddressOf(norm.weight()), AddressOf(rope.cos), AddressOf(rope.sin)},
-      StreamOf(heads));
-  return heads.transpose(1, 2);
+      {values.size(0) * values.size(1), places(queries), places(keys), angles, queries.norm.eps()},
+      StreamOf(values));
+  return {queries.values.transpose(1, 2), keys.values.transpose(1, 2)};
+}
+
+at::Tensor FusedSteps::Attend(const Attended& parts) const {
+  const bool is_shared = parts.queries.size(1) != parts.keys.size(1);
+  if (kernels_ && PrefersCudnn(*kernels_) && parts.queries.is_cuda() && !parts.is_causal &&
+      !is_shared && parts.queries.scalar_type() == at::kBFloat16) {
+    return std::get<0>(at::_scaled_dot_product_cudnn_attention(
+        parts.queries, parts.keys, parts.values, {}, /*compute_log_sumexp=*/false));
+  }
+  return at::scaled_dot_product_attention(parts.queries, parts.keys, parts.values,
+                                          /*attn_mask=*/{}, /*dropout_p=*/0.0, parts.is_causal,
+                                          /*scale=*/std::nullopt, /*enable_gqa=*/is_shared);
 }
 
 at::Tensor FusedSteps::SiluMul(const at::Tensor& gate, const at::Tensor& up) const {

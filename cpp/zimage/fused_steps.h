@@ -23,34 +23,53 @@ class FusedSteps {
 
   // How a branch goes back into the stream it came from: normed, then times `gate`.
   struct Return {
-    const RmsNorm& norm;
-    const at::Tensor& gate;  // undefined: 1
+    const RmsNorm* norm;  // null: as it is
+    at::Tensor gate;      // undefined: 1
   };
   // How the stream goes into the next branch: normed, then times `scale`.
   struct Entry {
     const RmsNorm& norm;
-    const at::Tensor& scale;  // undefined: 1
+    at::Tensor scale;  // undefined: 1
   };
   struct Sum {
     at::Tensor stream;
-    at::Tensor branch;  // what goes into the next one
+    at::Tensor branch;  // what goes into the next one; undefined where there is none
   };
 
   at::Tensor Enter(const at::Tensor& stream, const Entry& entry) const;
-  at::Tensor Add(const at::Tensor& stream, const at::Tensor& branch, const Return& way) const;
-  Sum AddAndEnter(const at::Tensor& stream, const at::Tensor& branch, const Return& way,
-                  const Entry& entry) const;
-  // `heads`: batch x tokens x heads x head width; its own memory may be overwritten. batch x heads
-  // x tokens x head width.
-  at::Tensor NormAndTurn(const at::Tensor& heads, const RmsNorm& norm, const RopeTable& rope) const;
+  // `next`: null behind the last branch.
+  Sum Add(const at::Tensor& stream, const at::Tensor& branch, const Return& way,
+          const Entry* next) const;
+
+  // Queries or keys: batch x tokens x heads x head width, whose own memory may be overwritten.
+  struct Heads {
+    at::Tensor values;
+    const RmsNorm& norm;
+  };
+  struct Turned {
+    at::Tensor queries;  // batch x heads x tokens x head width
+    at::Tensor keys;
+  };
+  // Each normed by head and turned by its token's angles, in float32, rounded once.
+  Turned NormAndTurn(const Heads& queries, const Heads& keys, const RopeTable& rope) const;
+
+  struct Attended {
+    at::Tensor queries;
+    at::Tensor keys;
+    at::Tensor values;
+    bool is_causal;
+  };
+  // Softmax of the scaled products of queries and keys, times the values; each batch x heads x
+  // tokens x head width, and several heads of queries may share one of the others.
+  at::Tensor Attend(const Attended& parts) const;
   // silu(gate) * up; the memory of `gate` may be overwritten.
   at::Tensor SiluMul(const at::Tensor& gate, const at::Tensor& up) const;
 
  private:
   bool TakesRows(const at::Tensor& x, const RmsNorm& norm) const;
-  bool TakesHeads(const at::Tensor& heads, const RmsNorm& norm, const RopeTable& rope) const;
+  bool TakesHeads(const Heads& heads, const RopeTable& rope) const;
   void Launch(const at::Tensor& stream, const at::Tensor& branch, const Return& way,
-              const Entry* entry, const Sum& out) const;
+              const Entry* next, const Sum& out) const;
 
   std::shared_ptr<const TransformerKernels> kernels_;  // null: tensor operations
 };

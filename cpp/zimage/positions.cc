@@ -11,10 +11,10 @@ namespace {
 
 constexpr double kTheta = 256.0;
 
-RopeTable Turned(const at::Tensor& positions, std::int64_t head_width, at::Device device) {
+RopeTable OnDevice(const at::Tensor& positions, std::int64_t head_width, at::Device device) {
   // In float64 on the host, once an image: not every device has it.
   const RopeTable table = AxesRope(positions, RopeWidths(head_width), kTheta);
-  return {table.cos.to(device), table.sin.to(device)};
+  return {table.cos.to(device), table.sin.to(device), table.pairs};
 }
 
 }  // namespace
@@ -26,7 +26,7 @@ std::vector<std::int64_t> RopeWidths(std::int64_t head_width) {
 RopeTable CaptionRope(std::int64_t tokens, std::int64_t head_width, at::Device device) {
   const at::Tensor sequence = at::arange(1, tokens + 1, at::kDouble);
   const at::Tensor zeros = at::zeros({tokens}, at::kDouble);
-  return Turned(at::stack({sequence, zeros, zeros}, 1), head_width, device);
+  return OnDevice(at::stack({sequence, zeros, zeros}, 1), head_width, device);
 }
 
 RopeTable ImageRope(const ImagePlace& place, std::int64_t head_width, at::Device device) {
@@ -37,7 +37,7 @@ RopeTable ImageRope(const ImagePlace& place, std::int64_t head_width, at::Device
   const at::Tensor columns = at::arange(place.columns, at::kDouble).repeat({place.rows});
   const at::Tensor positions = at::stack({sequence, rows, columns}, 1);
   const std::int64_t padding = RoundedUp(tokens) - tokens;
-  return Turned(at::constant_pad_nd(positions, {0, 0, 0, padding}), head_width, device);
+  return OnDevice(at::constant_pad_nd(positions, {0, 0, 0, padding}), head_width, device);
 }
 
 }  // namespace hearth

@@ -4,6 +4,8 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -17,7 +19,8 @@ constexpr std::int64_t kWidth = 2560;
 constexpr std::int64_t kLayers = 36;
 
 WeightScope ScopeOf(const CheckpointTensors& tensors, const TextEncoderOptions& options) {
-  return WeightScope(tensors, "Z-Image's text encoder (Qwen3-4B)", options.device)
+  return WeightScope(tensors, "Z-Image's text encoder (Qwen3-4B)",
+                     {options.device, options.compute_type})
       .UnderFirst({"model.", "", "text_encoders.qwen3_4b.transformer.model.",
                    "qwen3_4b.transformer.model."},
                   "embed_tokens.weight");
@@ -29,7 +32,8 @@ std::int64_t CountLayers(const WeightScope& scope, std::int64_t width) {
 }
 
 std::string IdentityOf(const CheckpointTensors& tensors, const TextEncoderOptions& options) {
-  return tensors.identity() + " " + at::toString(options.compute_type) + " " + options.device.str();
+  return tensors.identity() + " " + at::toString(options.compute_type) + " " +
+         options.device.str() + (options.kernels ? " fused" : "");
 }
 
 }  // namespace
@@ -41,11 +45,12 @@ TextEncoder::TextEncoder(const WeightScope& scope, const TextEncoderOptions& opt
                          std::string identity)
     : options_(options),
       identity_(std::move(identity)),
+      steps_(options.kernels),
       embedding_(scope.Get("embed_tokens.weight", {kAnySize, kAnySize})) {
   scope.RequireUnquantised();
   const std::int64_t used = CountLayers(scope, width()) - 1;
   for (std::int64_t i = 0; i < used; ++i) {
-    layers_.emplace_back(scope.Under("layers." + std::to_string(i) + "."), width());
+    layers_.emplace_back(scope.Under("layers." + std::to_string(i) + "."), width(), steps_);
   }
 }
 
@@ -61,11 +66,16 @@ at::Tensor TextEncoder::Encode(const at::Tensor& tokens) const {
                 " that the text encoder knows: the tokenizer is another model's.");
   }
   const at::Tensor ids = tokens.to(options_.device);
-  at::Tensor x = at::embedding(embedding_, ids).to(options_.compute_type);
+  const at::Tensor x = at::embedding(embedding_, ids).to(options_.compute_type);
   const RopeTable rope =
       SequenceRope(tokens.size(1), layers_.front().head_width(), kTheta, options_.device);
-  for (const TextLayer& layer : layers_) x = layer(x, rope);
-  return x.to(at::kFloat);
+  FusedSteps::Sum sum{x, steps_.Enter(x, layers_.front().entry())};
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    std::optional<FusedSteps::Entry> next;
+    if (i + 1 < layers_.size()) next.emplace(layers_[i + 1].entry());
+    sum = layers_[i](sum, rope, next ? &*next : nullptr);
+  }
+  return sum.stream.to(at::kFloat);
 }
 
 }  // namespace hearth

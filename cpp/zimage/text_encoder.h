@@ -4,10 +4,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "weights/checkpoint_tensors.h"
+#include "zimage/fused_steps.h"
 #include "zimage/text_layer.h"
 
 namespace hearth {
@@ -15,6 +17,8 @@ namespace hearth {
 struct TextEncoderOptions {
   at::ScalarType compute_type = at::kFloat;  // ComfyUI's; kBFloat16 is what was published
   at::Device device = at::kCPU;
+  // Of that device, for fewer passes over memory; null: tensor operations.
+  std::shared_ptr<const TransformerKernels> kernels = nullptr;
 };
 
 // Qwen3 as Z-Image uses it: the hidden state before the last layer, without the final norm. The
@@ -37,6 +41,7 @@ class TextEncoder {
 
   TextEncoderOptions options_;
   std::string identity_;
+  FusedSteps steps_;
   at::Tensor embedding_;
   std::vector<TextLayer> layers_;
 };

@@ -1,8 +1,6 @@
 #include "zimage/text_layer.h"
 
-#include <ATen/ops/scaled_dot_product_attention.h>
-
-#include <optional>
+#include <utility>
 
 namespace hearth {
 namespace {
@@ -12,36 +10,40 @@ constexpr FeedForward::Names kFeedNames{"gate_proj.", "up_proj.", "down_proj."};
 
 }  // namespace
 
-CausalAttention::CausalAttention(const WeightScope& scope, std::int64_t width)
+CausalAttention::CausalAttention(const WeightScope& scope, std::int64_t width, FusedSteps steps)
     : query_(scope.Under("q_proj."), kAnySize, width, false),
       key_(scope.Under("k_proj."), kAnySize, width, false),
       value_(scope.Under("v_proj."), key_.rows(), width, false),
       out_(scope.Under("o_proj."), width, query_.rows(), false),
       query_norm_(scope.Under("q_norm."), kAnySize, kNormEps),
-      key_norm_(scope.Under("k_norm."), query_norm_.width(), kNormEps) {}
+      key_norm_(scope.Under("k_norm."), query_norm_.width(), kNormEps),
+      steps_(std::move(steps)) {}
 
 at::Tensor CausalAttention::operator()(const at::Tensor& x, const RopeTable& rope) const {
   const auto heads = [this](const at::Tensor& part) {
     return part.unflatten(-1, {-1, head_width()});
   };
-  const at::Tensor query = TurnHalves(query_norm_(heads(query_(x))), rope);
-  const at::Tensor key = TurnHalves(key_norm_(heads(key_(x))), rope);
-  const at::Tensor attended = at::scaled_dot_product_attention(
-      query.transpose(1, 2), key.transpose(1, 2), heads(value_(x)).transpose(1, 2),
-      /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, /*scale=*/std::nullopt,
-      /*enable_gqa=*/true);
+  const FusedSteps::Turned turned =
+      steps_.NormAndTurn({heads(query_(x)), query_norm_}, {heads(key_(x)), key_norm_}, rope);
+  const at::Tensor attended = steps_.Attend(
+      {turned.queries, turned.keys, heads(value_(x)).transpose(1, 2), /*is_causal=*/true});
   return out_(attended.transpose(1, 2).flatten(2));
 }
 
-TextLayer::TextLayer(const WeightScope& scope, std::int64_t width)
+TextLayer::TextLayer(const WeightScope& scope, std::int64_t width, const FusedSteps& steps)
     : attention_norm_(scope.Under("input_layernorm."), width, kNormEps),
-      attention_(scope.Under("self_attn."), width),
+      attention_(scope.Under("self_attn."), width, steps),
       feed_norm_(scope.Under("post_attention_layernorm."), width, kNormEps),
-      feed_forward_(scope.Under("mlp."), width, kFeedNames) {}
+      feed_forward_(scope.Under("mlp."), width, kFeedNames, steps),
+      steps_(steps) {}
 
-at::Tensor TextLayer::operator()(const at::Tensor& x, const RopeTable& rope) const {
-  const at::Tensor attended = x.add(attention_(attention_norm_(x), rope));
-  return attended.add(feed_forward_(feed_norm_(attended)));
+FusedSteps::Sum TextLayer::operator()(const FusedSteps::Sum& in, const RopeTable& rope,
+                                      const FusedSteps::Entry* next) const {
+  const FusedSteps::Return as_it_is{nullptr, {}};
+  const FusedSteps::Entry feed{feed_norm_, {}};
+  const FusedSteps::Sum attended =
+      steps_.Add(in.stream, attention_(in.branch, rope), as_it_is, &feed);
+  return steps_.Add(attended.stream, feed_forward_(attended.branch), as_it_is, next);
 }
 
 }  // namespace hearth

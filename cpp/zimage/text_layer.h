@@ -7,6 +7,7 @@
 
 #include "weights/weight_scope.h"
 #include "zimage/feed_forward.h"
+#include "zimage/fused_steps.h"
 #include "zimage/linear.h"
 #include "zimage/norm.h"
 #include "zimage/rope.h"
@@ -17,7 +18,7 @@ namespace hearth {
 // values; queries and keys are normed by head.
 class CausalAttention {
  public:
-  CausalAttention(const WeightScope& scope, std::int64_t width);
+  CausalAttention(const WeightScope& scope, std::int64_t width, FusedSteps steps);
 
   at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const;
   std::int64_t head_width() const { return query_norm_.width(); }
@@ -29,16 +30,21 @@ class CausalAttention {
   Linear out_;
   RmsNorm query_norm_;
   RmsNorm key_norm_;
+  FusedSteps steps_;
 };
 
 // One layer of Qwen3: Yang et al., "Qwen3 Technical Report" (2025), arXiv:2505.09388.
 class TextLayer {
  public:
   // Throws CheckpointMismatch.
-  TextLayer(const WeightScope& scope, std::int64_t width);
+  TextLayer(const WeightScope& scope, std::int64_t width, const FusedSteps& steps);
 
-  // `x`: batch x tokens x width.
-  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const;
+  // How the stream goes into this layer.
+  FusedSteps::Entry entry() const { return {attention_norm_, {}}; }
+  // `in`: batch x tokens x width, and what entry() makes of it. `next`: of the layer behind this
+  // one; null for the last.
+  FusedSteps::Sum operator()(const FusedSteps::Sum& in, const RopeTable& rope,
+                             const FusedSteps::Entry* next) const;
   std::int64_t head_width() const { return attention_.head_width(); }
 
  private:
@@ -46,6 +52,7 @@ class TextLayer {
   CausalAttention attention_;
   RmsNorm feed_norm_;
   FeedForward feed_forward_;
+  FusedSteps steps_;
 };
 
 }  // namespace hearth

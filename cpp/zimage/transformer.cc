@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,7 +29,7 @@ WeightScope ScopeOf(const CheckpointTensors& tensors, const TransformerOptions& 
                 std::string(at::toString(options.compute_type)) +
                 ": its attention overflows shorter exponents.");
   }
-  return WeightScope(tensors, kWanted, options.device)
+  return WeightScope(tensors, kWanted, {options.device, options.compute_type})
       .UnderFirst({"", "model.diffusion_model.", "diffusion_model."}, "cap_embedder.0.weight");
 }
 
@@ -78,6 +79,12 @@ std::vector<GateRows> GatesOf(const std::vector<ModulatedBlock>& blocks, const a
   return gates;
 }
 
+std::vector<BlockGates> GatesAt(const std::vector<GateRows>& rows, std::int64_t level) {
+  std::vector<BlockGates> gates;
+  for (const GateRows& row : rows) gates.push_back(row.at(level));
+  return gates;
+}
+
 }  // namespace
 
 Transformer::Transformer(const CheckpointTensors& tensors, const TransformerOptions& options)
@@ -85,6 +92,7 @@ Transformer::Transformer(const CheckpointTensors& tensors, const TransformerOpti
 
 Transformer::Transformer(const WeightScope& scope, const TransformerOptions& options)
     : options_(options),
+      steps_(options.kernels),
       patch_in_(PatchIn(scope), kAnySize, kAnySize, true),
       patch_out_(Renamed(scope, "final_layer").Under("linear."), patch_in_.columns(),
                  patch_in_.rows(), true),
@@ -102,7 +110,7 @@ Transformer::Transformer(const WeightScope& scope, const TransformerOptions& opt
     scope.Refuse("layers.0.attention.q_norm.weight",
                  "heads of " + std::to_string(head_width_) + " do not fit its positions");
   }
-  const BlockOptions blocks{width, options.qk_norm_eps, FusedSteps(options.kernels)};
+  const BlockOptions blocks{width, options.qk_norm_eps, steps_};
   noise_refiner_ = ReadBlocks<ModulatedBlock>(scope, "noise_refiner", blocks, time_.width());
   context_refiner_ = ReadBlocks<TransformerBlock>(scope, "context_refiner", blocks);
   layers_ = ReadBlocks<ModulatedBlock>(scope, "layers", blocks, time_.width());
@@ -121,10 +129,9 @@ PreparedCaption Transformer::PrepareCaption(const at::Tensor& embedding) const {
                 std::to_string(caption_width()) + ". Is the text encoder Qwen3-4B?");
   }
   const at::Tensor words = embedding.to(options_.device, options_.compute_type);
-  at::Tensor tokens = Padded(caption_in_(caption_norm_(words)), caption_pad_);
+  const at::Tensor tokens = Padded(caption_in_(caption_norm_(words)), caption_pad_);
   const RopeTable rope = CaptionRope(tokens.size(1), head_width_, options_.device);
-  for (const TransformerBlock& block : context_refiner_) tokens = block(tokens, rope);
-  return {tokens, rope};
+  return {Refined(tokens, rope), rope};
 }
 
 PreparedImage Transformer::PrepareImage(const PreparedCaption& caption, std::int64_t height,
@@ -141,6 +148,27 @@ PreparedLevels Transformer::PrepareLevels(const at::Tensor& sigmas) const {
   const at::Tensor time = time_(sigmas.to(options_.device), options_.compute_type);
   return {GatesOf(noise_refiner_, time), GatesOf(layers_, time),
           final_modulation_(at::silu(time)).add(1)};
+}
+
+at::Tensor Transformer::Refined(const at::Tensor& tokens, const RopeTable& rope) const {
+  FusedSteps::Sum sum{tokens, steps_.Enter(tokens, context_refiner_.front().entry())};
+  for (std::size_t i = 0; i < context_refiner_.size(); ++i) {
+    std::optional<FusedSteps::Entry> next;
+    if (i + 1 < context_refiner_.size()) next.emplace(context_refiner_[i + 1].entry());
+    sum = context_refiner_[i](sum, rope, next ? &*next : nullptr);
+  }
+  return sum.stream;
+}
+
+at::Tensor Transformer::Through(const std::vector<ModulatedBlock>& blocks, const at::Tensor& x,
+                                const RopeTable& rope, const std::vector<BlockGates>& gates) const {
+  FusedSteps::Sum sum{x, steps_.Enter(x, blocks.front().entry(gates.front()))};
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    std::optional<FusedSteps::Entry> next;
+    if (i + 1 < blocks.size()) next.emplace(blocks[i + 1].entry(gates[i + 1]));
+    sum = blocks[i](sum, rope, gates[i], next ? &*next : nullptr);
+  }
+  return sum.stream;
 }
 
 // batch x patches x (4 channels): a patch's elements by row, column, then channel. An odd size is
@@ -174,14 +202,10 @@ at::Tensor Transformer::Velocity(const at::Tensor& latents, const PreparedCaptio
   const c10::NoGradGuard no_grad;
   const at::Tensor patches = Patches(latents.to(options_.device, options_.compute_type));
   at::Tensor x = Padded(patch_in_(patches), image_pad_);
-  for (std::size_t i = 0; i < noise_refiner_.size(); ++i) {
-    x = noise_refiner_[i](x, image.rope, levels.refiner[i].at(level));
-  }
+  x = Through(noise_refiner_, x, image.rope, GatesAt(levels.refiner, level));
   const std::int64_t words = caption.tokens.size(1);
   x = at::cat({caption.tokens.expand({x.size(0), -1, -1}), x}, 1);
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    x = layers_[i](x, image.joint_rope, levels.layers[i].at(level));
-  }
+  x = Through(layers_, x, image.joint_rope, GatesAt(levels.layers, level));
   // The last layers work on each token by itself: those of the caption and the padding can go.
   x = x.narrow(1, words, patches.size(1));
   x = at::layer_norm(x, {x.size(2)}, {}, {}, kFinalNormEps);

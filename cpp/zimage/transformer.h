@@ -81,10 +81,14 @@ class Transformer {
   Transformer(const WeightScope& scope, const TransformerOptions& options);
 
   at::Tensor Padded(const at::Tensor& tokens, const at::Tensor& token) const;
+  at::Tensor Refined(const at::Tensor& tokens, const RopeTable& rope) const;
+  at::Tensor Through(const std::vector<ModulatedBlock>& blocks, const at::Tensor& x,
+                     const RopeTable& rope, const std::vector<BlockGates>& gates) const;
   at::Tensor Patches(const at::Tensor& latents) const;
   at::Tensor Image(const at::Tensor& patches, const PreparedImage& image) const;
 
   TransformerOptions options_;
+  FusedSteps steps_;
   Linear patch_in_;
   Linear patch_out_;
   TimeEmbedder time_;

@@ -17,14 +17,14 @@ TransformerBlock::TransformerBlock(const WeightScope& scope, const BlockOptions&
       feed_forward_(scope.Under("feed_forward."), options.width, kFeedNames, options.steps),
       steps_(options.steps) {}
 
-at::Tensor TransformerBlock::Modulated(const at::Tensor& x, const RopeTable& rope,
-                                       const BlockGates& gates) const {
-  const at::Tensor attention_in = steps_.Enter(x, {attention_before_, gates.attention_scale});
-  const FusedSteps::Sum attended = steps_.AddAndEnter(x, attention_(attention_in, rope),
-                                                      {attention_after_, gates.attention_gate},
-                                                      {feed_before_, gates.feed_scale});
+FusedSteps::Sum TransformerBlock::Modulated(const FusedSteps::Sum& in, const RopeTable& rope,
+                                            const BlockGates& gates,
+                                            const FusedSteps::Entry* next) const {
+  const FusedSteps::Entry feed{feed_before_, gates.feed_scale};
+  const FusedSteps::Sum attended = steps_.Add(in.stream, attention_(in.branch, rope),
+                                              {&attention_after_, gates.attention_gate}, &feed);
   return steps_.Add(attended.stream, feed_forward_(attended.branch),
-                    {feed_after_, gates.feed_gate});
+                    {&feed_after_, gates.feed_gate}, next);
 }
 
 ModulatedBlock::ModulatedBlock(const WeightScope& scope, const BlockOptions& options,

@@ -26,13 +26,21 @@ class TransformerBlock {
   // Throws CheckpointMismatch.
   TransformerBlock(const WeightScope& scope, const BlockOptions& options);
 
-  // The plain block, which depends on no noise level.
-  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope) const {
-    return Modulated(x, rope, {});
+  // How the stream goes into this block, which depends on no noise level.
+  FusedSteps::Entry entry() const { return EntryWith({}); }
+  // `in`: batch x tokens x width, and what entry() makes of it. `next`: of the block behind this
+  // one; null for the last.
+  FusedSteps::Sum operator()(const FusedSteps::Sum& in, const RopeTable& rope,
+                             const FusedSteps::Entry* next) const {
+    return Modulated(in, rope, {}, next);
   }
 
  protected:
-  at::Tensor Modulated(const at::Tensor& x, const RopeTable& rope, const BlockGates& gates) const;
+  FusedSteps::Entry EntryWith(const BlockGates& gates) const {
+    return {attention_before_, gates.attention_scale};
+  }
+  FusedSteps::Sum Modulated(const FusedSteps::Sum& in, const RopeTable& rope,
+                            const BlockGates& gates, const FusedSteps::Entry* next) const;
 
  private:
   RmsNorm attention_before_;
@@ -54,8 +62,10 @@ class ModulatedBlock : private TransformerBlock {
   // from.
   GateRows GatesAt(const at::Tensor& time) const { return GateRows(modulation_(time)); }
 
-  at::Tensor operator()(const at::Tensor& x, const RopeTable& rope, const BlockGates& gates) const {
-    return Modulated(x, rope, gates);
+  FusedSteps::Entry entry(const BlockGates& gates) const { return EntryWith(gates); }
+  FusedSteps::Sum operator()(const FusedSteps::Sum& in, const RopeTable& rope,
+                             const BlockGates& gates, const FusedSteps::Entry* next) const {
+    return Modulated(in, rope, gates, next);
   }
 
  private:

@@ -33,7 +33,8 @@ const char* Name(VaeLayout layout, const char* original, const char* diffusers) 
 VaeDecoder::Source VaeDecoder::SourceOf(const CheckpointTensors& tensors,
                                         const VaeOptions& options) {
   const WeightScope scope =
-      WeightScope(tensors, "Z-Image's VAE (Flux's autoencoder)", options.device)
+      WeightScope(tensors, "Z-Image's VAE (Flux's autoencoder)",
+                  {options.device, options.compute_type})
           .UnderFirst({"", "vae.", "first_stage_model."}, "decoder.conv_in.weight");
   if (scope.Has("post_quant_conv.weight")) {
     scope.Refuse("post_quant_conv.weight",

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "fakes/host_kernels.h"
@@ -53,7 +54,10 @@ class RowKernelsTest : public ::testing::TestWithParam<std::size_t> {
  protected:
   static constexpr std::size_t kRows = 3;
   std::size_t width() const { return GetParam(); }
-  unsigned threads() const { return static_cast<unsigned>((width() / 8 + 31) / 32 * 32); }
+  unsigned threads() const {
+    const std::size_t shares = (width() / 8 + kHeld - 1) / kHeld;
+    return static_cast<unsigned>((shares + 31) / 32 * 32);
+  }
   int eights() const { return static_cast<int>(width() / 8); }
 };
 
@@ -114,44 +118,85 @@ TEST_P(RowKernelsTest, GateAddNormWithoutAnOutputMakesTheSumAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Widths, RowKernelsTest, ::testing::Values(256, 264, 800));
-
-TEST(TransformerKernelsTest, HeadsAreNormedAndTurnedInPlaceAndTheirNeighboursLeftAlone) {
-  constexpr std::size_t kTokens = 2, kRows = 4, kHeads = 3, kStride = 3 * kHeads * 128;
-  const auto before = Numbers(kRows * kStride, 1);
-  const auto weight = Numbers(128, 2);
-  std::vector<float> cosines(kTokens * 64);
-  std::vector<float> sines(kTokens * 64);
-  for (std::size_t i = 0; i < cosines.size(); ++i) {
-    cosines[i] = std::cos(static_cast<float>(i));
-    sines[i] = std::sin(static_cast<float>(i));
-  }
-  auto x = before;
-  RunGrid({kRows, 1}, 128, [&] {  // four warps, of which one has no head
-    HeadNormTurn(x.data(), kStride, kHeads, weight.data(), cosines.data(), sines.data(), kTokens,
-                 kEps);
+TEST_P(RowKernelsTest, GateAddNormWithoutANormOfTheBranchAddsItAsItIs) {
+  const auto x = Numbers(width(), 1);
+  const auto branch = Numbers(width(), 2);
+  const auto before = Numbers(width(), 3);
+  std::vector<Bf16> sum(x.size());
+  std::vector<Bf16> out(x.size());
+  RunGrid({1, 1}, threads(), [&] {
+    GateAddNorm(Eights(x), Eights(branch), nullptr, nullptr, Eights(before), nullptr, Eights(sum),
+                Eights(out), eights(), kEps);
   });
+  const double inverse = InverseOf(sum.data(), width(), kEps);
   for (std::size_t at = 0; at < x.size(); ++at) {
-    const std::size_t row = at / kStride;
-    const std::size_t column = at % kStride;
-    if (column >= kHeads * 128) {
-      EXPECT_EQ(x[at], before[at]);
-      continue;
-    }
-    const std::size_t element = column % 128;
-    const Bf16* const head = &before[at - element];
-    const double inverse = InverseOf(head, 128, kEps);
-    const auto normed = [&](std::size_t i) { return Widen(head[i]) * inverse * Widen(weight[i]); };
-    const std::size_t pair = element / 2;
-    const double cosine = cosines[row % kTokens * 64 + pair];
-    const double sine = sines[row % kTokens * 64 + pair];
-    const double first = normed(2 * pair);
-    const double second = normed(2 * pair + 1);
-    const double should =
-        element % 2 == 0 ? first * cosine - second * sine : first * sine + second * cosine;
-    EXPECT_NEAR(Widen(x[at]), should, std::abs(should) * kRounding + 1e-5);
+    EXPECT_EQ(sum[at], Narrow(Widen(x[at]) + Widen(branch[at])));
+    ExpectNear(out[at], Widen(sum[at]) * inverse * Widen(before[at]));
   }
 }
+
+// Of one warp that is not full, of several, and of rows that fill every thread's share.
+INSTANTIATE_TEST_SUITE_P(Widths, RowKernelsTest, ::testing::Values(256, 264, 1024, 3840));
+
+// A row of three queries, as many values that are nobody's business here, and two keys.
+class HeadKernelTest : public ::testing::TestWithParam<bool> {
+ protected:
+  static constexpr std::size_t kTokens = 2, kRows = 4, kQueries = 3, kKeys = 2, kFirstKey = 6,
+                               kStride = 8 * 128;
+
+  HeadKernelTest() {
+    for (std::size_t i = 0; i < kTokens * 64; ++i) {
+      cosines_.push_back(std::cos(static_cast<float>(i)));
+      sines_.push_back(std::sin(static_cast<float>(i)));
+    }
+  }
+  std::vector<Bf16> Turned() {
+    std::vector<Bf16> x = before_;
+    const Heads queries{x.data(), Eights(query_weight_), kStride, kQueries};
+    const Heads keys{&x[kFirstKey * 128], Eights(key_weight_), kStride, kKeys};
+    const Angles angles{reinterpret_cast<const Quad*>(cosines_.data()),
+                        reinterpret_cast<const Quad*>(sines_.data()), kTokens, GetParam() ? 1 : 0};
+    RunGrid({kRows, 2}, 32, [&] { HeadNormTurn(queries, keys, angles, kEps); });
+    return x;
+  }
+  // Element `at` of x, by the formula.
+  double Should(std::size_t at) const {
+    const std::size_t element = at % 128;
+    const Bf16* const head = &before_[at - element];
+    const auto& weight = at % kStride / 128 < kQueries ? query_weight_ : key_weight_;
+    const double inverse = InverseOf(head, 128, kEps);
+    const auto normed = [&](std::size_t i) { return Widen(head[i]) * inverse * Widen(weight[i]); };
+    const bool is_first = GetParam() ? element < 64 : element % 2 == 0;
+    const std::size_t pair = GetParam() ? element % 64 : element / 2;
+    const double cosine = cosines_[at / kStride % kTokens * 64 + pair];
+    const double sine = sines_[at / kStride % kTokens * 64 + pair];
+    const double first = normed(GetParam() ? pair : 2 * pair);
+    const double second = normed(GetParam() ? pair + 64 : 2 * pair + 1);
+    return is_first ? first * cosine - second * sine : first * sine + second * cosine;
+  }
+
+  const std::vector<Bf16> before_ = Numbers(kRows * kStride, 1);
+  const std::vector<Bf16> query_weight_ = Numbers(128, 2);
+  const std::vector<Bf16> key_weight_ = Numbers(128, 3);
+  std::vector<float> cosines_;
+  std::vector<float> sines_;
+};
+
+TEST_P(HeadKernelTest, HeadsAreNormedAndTurnedInPlaceAndTheirNeighboursLeftAlone) {
+  const std::vector<Bf16> x = Turned();
+  for (std::size_t at = 0; at < x.size(); ++at) {
+    const std::size_t head = at % kStride / 128;
+    if (head >= kQueries && head < kFirstKey) {
+      EXPECT_EQ(x[at], before_[at]);
+    } else {
+      EXPECT_NEAR(Widen(x[at]), Should(at), std::abs(Should(at)) * kRounding + 1e-5);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Pairs, HeadKernelTest, ::testing::Bool(), [](const auto& info) {
+  return info.param ? std::string("Halves") : std::string("Neighbours");
+});
 
 TEST(TransformerKernelsTest, SiluMulIsTheGateTimesTheOther) {
   const auto gate = Numbers(800, 1);
