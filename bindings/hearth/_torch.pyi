@@ -9,7 +9,7 @@ import hearth._core
 import os
 import torch
 import typing
-__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'EngineLease', 'EngineRequest', 'Sampler', 'SamplerCalls', 'SamplerOptions', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageStepwiseVelocity', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'acquire_engine_model', 'native_api', 'torch_version', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
+__all__: list[str] = ['CheckpointTensors', 'EmbeddingCache', 'EngineLease', 'EngineRequest', 'Sampler', 'SamplerCalls', 'SamplerOptions', 'VelocityPrograms', 'ZImageDenoiser', 'ZImagePrompt', 'ZImageSampling', 'ZImageStepwiseVelocity', 'ZImageTextEncoder', 'ZImageTransformer', 'ZImageVaeDecoder', 'acquire_engine_model', 'native_api', 'torch_version', 'velocity_programs', 'zimage_as_bytes', 'zimage_as_image', 'zimage_for_transformer', 'zimage_for_vae', 'zimage_levels', 'zimage_noise', 'zimage_simple_sigmas']
 class SamplerOptions:
     """
     ComfyUI's options with its defaults; a sampler reads those it has.
@@ -168,6 +168,16 @@ class ZImageSampling:
         """
         `start`: latents in the transformer's format; None: empty ones.
         """
+class VelocityPrograms:
+    """
+    The steps of a transformer that are recorded by their shape.
+    """
+    def __len__(self) -> int:
+        ...
+    def record_by(self, recorder: collections.abc.Callable[[collections.abc.Callable[[], None]], collections.abc.Callable[[], None]]) -> None:
+        """
+        `recorder(compute)` answers with what is called in the place of `compute`.
+        """
 class ZImageTransformer:
     """
     S3-DiT; may be used by any thread.
@@ -194,9 +204,13 @@ class ZImageDenoiser:
         """
         The estimate of the clean latents. `sigma`: without dimensions.
         """
-    def __init__(self, transformer: ZImageTransformer, prompt: ZImagePrompt, latents: torch.Tensor, sigmas: torch.Tensor) -> None:
+    def __init__(self, transformer: ZImageTransformer, prompt: ZImagePrompt, latents: torch.Tensor, sigmas: torch.Tensor, programs: VelocityPrograms | None = None) -> None:
         """
-        `latents` for their size only.
+        `latents` for their size only. `programs`: of the same transformer; then one thread at a time.
+        """
+    def at_level(self, x: torch.Tensor, value: typing.SupportsFloat, sigma: torch.Tensor) -> torch.Tensor:
+        """
+        The same without waiting for the device: `value` is what is in `sigma`.
         """
 class ZImageStepwiseVelocity:
     """
@@ -307,6 +321,9 @@ class EngineLease:
     def key(self) -> hearth._core.ModelKey:
         ...
     @property
+    def programs(self) -> VelocityPrograms:
+        ...
+    @property
     def text_encoder(self) -> ZImageTextEncoder:
         ...
     @property
@@ -329,6 +346,10 @@ def native_api() -> str:
 def torch_version() -> str:
     """
     Version of the torch this module was built against.
+    """
+def velocity_programs(transformer: ZImageTransformer) -> VelocityPrograms:
+    """
+    The programs of a transformer, none yet.
     """
 def zimage_as_bytes(image: torch.Tensor) -> torch.Tensor:
     """

@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hearth.json; default: the one that HEARTH_CONFIG names",
     )
     add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    add("--parity", action="store_true", help="on a GPU: round where ComfyUI does; slower")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -63,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         tokenizer=arguments.tokenizer,
         config=arguments.config,
         device=arguments.device,
+        parity=arguments.parity,
     )
     try:
         job = prepare(request)

@@ -58,6 +58,11 @@ class Model:
         return self._open.transformer
 
     @property
+    def programs(self) -> _torch.VelocityPrograms | None:
+        """Its steps by their shape, to be recorded (`hearth.step_graphs`); None without kernels."""
+        return self._open.programs
+
+    @property
     def text_encoder(self) -> _torch.ZImageTextEncoder | None:
         """Qwen3."""
         return self._open.text_encoder
@@ -122,8 +127,7 @@ def acquire(
 ) -> Model:
     """The model, loaded first if it is not resident.
 
-    `fused`: on a GPU, with hearth's kernels, which round less often than ComfyUI does. So far their
-    text is tested on CPUs alone.
+    `fused`: on a GPU, with hearth's kernels, which round less often than ComfyUI does.
 
     Raises CheckpointNotFoundError, CheckpointCorruptError, and CheckpointMismatchError for a file
     of another kind. REQUIRES: start() was called on this thread.
@@ -134,9 +138,13 @@ def acquire(
     return Model(_torch.acquire_engine_model(request))
 
 
-def key_of(file: ModelFile, *, compute_type: Dtype, device: str = "cpu") -> hearth.ModelKey:
+def key_of(
+    file: ModelFile, *, compute_type: Dtype, device: str = "cpu", fused: bool = False
+) -> hearth.ModelKey:
     """What the model is called in the cache; for pinning. Raises CheckpointNotFoundError."""
-    key: hearth.ModelKey = _request(file, compute_type, device).key
+    request = _request(file, compute_type, device)
+    request.fused = fused
+    key: hearth.ModelKey = request.key
     return key
 
 

@@ -82,7 +82,9 @@ class SamplerFunction:
     """One sampler: `f(model, x, sigmas, extra_args=None, callback=None, disable=None, **options)`.
 
     `model(x, sigma, **extra_args)` answers with the denoised latents, sigma given once per sample
-    of the batch; `x` has any shape that begins with the batch; `sigmas` is a row of noise levels.
+    of the batch. A model with `at_level(x, value, sigma)` is asked by that: the level as a number
+    of the host's and as a tensor without dimensions, so that nobody waits for a device. `x` has any
+    shape that begins with the batch; `sigmas` is a row of noise levels.
     `callback` gets `{"x", "i", "sigma", "sigma_hat", "denoised"}` each step, sigmas as tensors
     without dimensions. `disable` is tqdm's. Noise is drawn from `extra_args["seed"]`, or by
     `noise_sampler(sigma, sigma_next)`. Returns the latents after the last step, or `x` itself
@@ -181,11 +183,14 @@ def _model_sampling(model: Any) -> Any:
     return None if patcher is None else patcher.get_model_object("model_sampling")
 
 
-def _denoise(call: _Call) -> Callable[[Tensor, Tensor], Tensor]:
+def _denoise(call: _Call) -> Callable[[Tensor, noises.Level], Tensor]:
+    at_level = getattr(call.model, "at_level", None)
+    if at_level is not None:
+        return lambda x, level: at_level(x, *level)
     ones = call.x.new_ones([call.x.shape[0]])
 
-    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        return call.model(x, sigma * ones, **call.extra_args)
+    def denoise(x: Tensor, level: noises.Level) -> Tensor:
+        return call.model(x, level[1] * ones, **call.extra_args)
 
     return denoise
 

@@ -99,6 +99,11 @@ def vae_decoder(
     return VaeDecoder(weights, compute_type=compute_type, device=torch.device(device))
 
 
+def programs(transformer: Transformer) -> _torch.VelocityPrograms:
+    """For a transformer that is not of the cache; those of the cache have their own."""
+    return _torch.velocity_programs(transformer)
+
+
 def levels(shift: float = SHIFT) -> Tensor:
     """The 1000 noise levels of the model, lowest first; float32."""
     return _torch.zimage_levels(shift)

@@ -64,6 +64,11 @@ std::shared_ptr<Transformer> EngineLease::transformer() const {
   return {held_, held_->parts.transformer.get()};
 }
 
+std::shared_ptr<VelocityPrograms> EngineLease::programs() const {
+  if (!held_->parts.programs) return nullptr;
+  return {held_, held_->parts.programs.get()};
+}
+
 std::shared_ptr<TextEncoder> EngineLease::text_encoder() const {
   if (!held_->parts.text_encoder) return nullptr;
   return {held_, held_->parts.text_encoder.get()};

@@ -33,6 +33,8 @@ class EngineLease {
   bool cached() const { return held_->handle.cached(); }
   // Each keeps the whole lease; null: the file has no such part.
   std::shared_ptr<Transformer> transformer() const;
+  // The transformer's; one thread at a time.
+  std::shared_ptr<VelocityPrograms> programs() const;
   std::shared_ptr<TextEncoder> text_encoder() const;
   std::shared_ptr<VaeDecoder> vae() const;
   void RequireSound() const;

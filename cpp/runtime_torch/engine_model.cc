@@ -43,6 +43,7 @@ EngineParts EngineModel::MakeParts() const {
     TransformerOptions options{.compute_type = type, .device = device};
     if (kernels) options.kernels = {kernels, &kernels->transformer};
     parts.transformer = std::make_shared<Transformer>(tensors_, options);
+    if (kernels) parts.programs = std::make_shared<VelocityPrograms>(*parts.transformer);
   }
   if (kind_ == ModelKind::kTextEncoder || (is_whole && HasBelow(tensors_, "text_encoders."))) {
     TextEncoderOptions options{.compute_type = type, .device = device};

@@ -18,6 +18,7 @@
 #include "zimage/text_encoder.h"
 #include "zimage/transformer.h"
 #include "zimage/vae_decoder.h"
+#include "zimage/velocity_program.h"
 
 namespace hearth {
 
@@ -32,6 +33,7 @@ struct EnginePlacement {
 // The parts of Z-Image that a model has; null: its file has none of them.
 struct EngineParts {
   std::shared_ptr<Transformer> transformer;
+  std::shared_ptr<VelocityPrograms> programs;  // of the transformer; where there are kernels
   std::shared_ptr<TextEncoder> text_encoder;
   std::shared_ptr<VaeDecoder> vae;
 };

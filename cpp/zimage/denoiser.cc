@@ -25,12 +25,15 @@ at::Tensor Noised(const SamplingRequest& request, const at::Tensor& sigma, at::D
 }  // namespace
 
 ImageDenoiser::ImageDenoiser(const Transformer& transformer, const Prompt& prompt,
-                             const at::Tensor& latents, const at::Tensor& sigmas)
+                             const at::Tensor& latents, const at::Tensor& sigmas,
+                             VelocityPrograms* programs)
     : transformer_(transformer),
+      programs_(programs),
       guidance_(prompt.guidance),
       positive_(MakeGuide(prompt.positive, latents)),
       sigmas_(ValuesOf(Sigmas(sigmas))),
       levels_(transformer.PrepareLevels(sigmas)) {
+  if (programs != nullptr) rows_ = Packed(levels_);
   if (guidance_ == 1.0) return;
   if (!prompt.negative.defined()) {
     throw Error("A guidance other than 1 needs a negative prompt; an empty one will do.");
@@ -40,22 +43,37 @@ ImageDenoiser::ImageDenoiser(const Transformer& transformer, const Prompt& promp
 
 ImageDenoiser::Guide ImageDenoiser::MakeGuide(const at::Tensor& embedding,
                                               const at::Tensor& latents) const {
-  PreparedCaption caption = transformer_.PrepareCaption(embedding);
-  PreparedImage image = transformer_.PrepareImage(caption, latents.size(2), latents.size(3));
-  return {std::move(caption), std::move(image)};
+  Guide guide{transformer_.PrepareCaption(embedding), std::nullopt, nullptr};
+  const at::Tensor& tokens = guide.caption.tokens;
+  if (programs_ != nullptr) {
+    guide.program = programs_->For(
+        {latents.size(0), latents.size(2), latents.size(3), tokens.size(0), tokens.size(1)});
+  }
+  if (!guide.program) {
+    guide.image = transformer_.PrepareImage(guide.caption, latents.size(2), latents.size(3));
+  }
+  return guide;
+}
+
+at::Tensor ImageDenoiser::Velocity(const at::Tensor& x, const Guide& guide,
+                                   const Level& level) const {
+  if (!guide.program) {
+    return transformer_.Velocity(x, guide.caption, *guide.image, level.levels, level.index);
+  }
+  const at::Tensor rows = level.rows.defined() ? level.rows : Packed(level.levels);
+  return guide.program->Velocity(x, guide.caption, rows.select(0, level.index));
 }
 
 at::Tensor ImageDenoiser::operator()(const at::Tensor& x, const NoiseLevel& sigma) const {
   const c10::NoGradGuard no_grad;
   const auto found = std::find(sigmas_.begin(), sigmas_.end(), sigma.value);
   const bool known = found != sigmas_.end();
-  const std::int64_t level = known ? found - sigmas_.begin() : 0;
   const PreparedLevels between =
       known ? PreparedLevels{} : transformer_.PrepareLevels(sigma.tensor.view({1}));
+  const Level level =
+      known ? Level{levels_, rows_, found - sigmas_.begin()} : Level{between, at::Tensor(), 0};
   const auto clean = [&](const Guide& guide) {
-    const at::Tensor velocity =
-        transformer_.Velocity(x, guide.caption, guide.image, known ? levels_ : between, level);
-    return x.sub(velocity.mul(sigma.tensor));
+    return x.sub(Velocity(x, guide, level).mul(sigma.tensor));
   };
   const at::Tensor positive = clean(positive_);
   if (!negative_) return positive;

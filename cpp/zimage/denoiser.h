@@ -4,12 +4,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "sampling/sampler.h"
 #include "zimage/transformer.h"
+#include "zimage/velocity_program.h"
 
 namespace hearth {
 
@@ -24,27 +26,38 @@ struct Prompt {
 // once: refined captions, positions, and the modulation at every noise level of the schedule.
 class ImageDenoiser {
  public:
-  // `latents`: what will be denoised, for its size. Keeps `transformer` by reference.
+  // `latents`: what will be denoised, for its size. Keeps `transformer` by reference. `programs`:
+  // of the same transformer, through which its steps go; may be null.
   ImageDenoiser(const Transformer& transformer, const Prompt& prompt, const at::Tensor& latents,
-                const at::Tensor& sigmas);
+                const at::Tensor& sigmas, VelocityPrograms* programs = nullptr);
 
   // The estimate of the clean latents. A level that is not of the schedule (methods that look
-  // between two steps) has its modulation computed then.
+  // between two steps) has its modulation computed then. With programs one thread at a time.
   at::Tensor operator()(const at::Tensor& x, const NoiseLevel& sigma) const;
 
  private:
   struct Guide {
     PreparedCaption caption;
-    PreparedImage image;
+    std::optional<PreparedImage> image;  // none with a program, which has its own
+    std::shared_ptr<VelocityProgram> program;
+  };
+  // The gates of one noise level.
+  struct Level {
+    const PreparedLevels& levels;
+    at::Tensor rows;  // packed; undefined: not yet
+    std::int64_t index;
   };
   Guide MakeGuide(const at::Tensor& embedding, const at::Tensor& latents) const;
+  at::Tensor Velocity(const at::Tensor& x, const Guide& guide, const Level& level) const;
 
   const Transformer& transformer_;
+  VelocityPrograms* programs_;
   double guidance_;
   Guide positive_;
   std::optional<Guide> negative_;
   std::vector<double> sigmas_;
   PreparedLevels levels_;
+  at::Tensor rows_;  // the same, packed; undefined without programs
 };
 
 struct SamplingRequest {

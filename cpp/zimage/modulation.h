@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <utility>
 
 #include "weights/weight_scope.h"
 #include "zimage/linear.h"
@@ -24,12 +25,17 @@ class GateRows {
   // `raw`: levels x (4 widths), in the order of the file: scale and gate of the attention, then
   // those of the feed forward.
   explicit GateRows(const at::Tensor& raw);
+  // What scales() and gates() of another one gave.
+  GateRows(at::Tensor scales, at::Tensor gates)
+      : scales_(std::move(scales)), gates_(std::move(gates)) {}
 
   // REQUIRES: 0 <= level < what `raw` had.
   BlockGates at(std::int64_t level) const;
+  const at::Tensor& scales() const { return scales_; }  // levels x 2 x width
+  const at::Tensor& gates() const { return gates_; }
 
  private:
-  at::Tensor scales_;  // levels x 2 x width
+  at::Tensor scales_;
   at::Tensor gates_;
 };
 

@@ -73,6 +73,8 @@ class Transformer {
                       const PreparedImage& image, const PreparedLevels& levels,
                       std::int64_t level) const;
 
+  std::int64_t width() const { return patch_in_.rows(); }
+  std::int64_t head_width() const { return head_width_; }
   std::int64_t channels() const { return patch_in_.columns() / 4; }
   std::int64_t caption_width() const { return caption_in_.columns(); }
   const TransformerOptions& options() const { return options_; }

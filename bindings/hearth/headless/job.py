@@ -21,7 +21,8 @@ def run_job(job: Job) -> None:
     """Every run of the job, and its report. Raises HearthError; what was written before stays."""
     where = job.request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     engine.start()
-    place = Place(job.models, job.request.out, where, job.tokenizer)
+    fast = where != "cpu" and not job.request.parity
+    place = Place(job.models, job.request.out, where, fast, job.tokenizer)
     entries: list[report.Entry] = []
     try:
         with listener(job.count) as on_progress:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hearth import sampling, schedules, zimage
+from hearth import engine, sampling, schedules, step_graphs, zimage
 from hearth.errors import HearthError
 from hearth.headless.run_models import ModelRef
 from hearth.headless.work import OnStep, Work
@@ -120,7 +120,7 @@ def _sampled(work: Work, wanted: Sampling) -> tuple[Any, ...]:
         prompt = zimage.Prompt(
             inputs["positive"].to(ref.device), inputs["negative"].to(ref.device), wanted.cfg
         )
-        run = _SamplerRun(model.transformer, prompt, levels.to(ref.device), ref.shift, wanted)
+        run = _SamplerRun(model, prompt, levels.to(ref.device), ref.shift, wanted)
         latents = run(latents.to(ref.device), work.on_step).cpu()
         model.require_sound()
     work.run.latents = latents
@@ -129,7 +129,7 @@ def _sampled(work: Work, wanted: Sampling) -> tuple[Any, ...]:
 
 @dataclass
 class _SamplerRun:
-    transformer: Any
+    model: engine.Model
     prompt: Any
     levels: Tensor
     shift: float
@@ -143,12 +143,19 @@ class _SamplerRun:
             noise = zimage.noise(list(latents.shape), self.wanted.seed).to(latents.device)
         first, last = self.levels[0], self.levels[-1]
         x = first * noise + (1.0 - first) * start
-        denoiser = zimage.Denoiser(self.transformer, self.prompt, x, self.levels)
-        model = _FlowModel(denoiser, schedules.FlowLevels(self.shift))
-        function = sampling.functions(lambda total, disable=None: _Steps(total, on_step))
+        model = _FlowModel(self._denoiser(x), schedules.FlowLevels(self.shift))
+        function = sampling.functions(lambda total, disable=None: _Steps(total, on_step, x.device))
         arguments = {"extra_args": {"seed": self.wanted.seed}}
         found = function[self.wanted.sampler](model, x, self.levels, **arguments)
         return zimage.for_vae(found / (1.0 - last)).float()
+
+    def _denoiser(self, x: Tensor) -> zimage.Denoiser:
+        programs = self.model.programs
+        if programs is not None:
+            programs.record_by(step_graphs.recorder)
+        transformer = self.model.transformer
+        assert transformer is not None
+        return zimage.Denoiser(transformer, self.prompt, x, self.levels, programs)
 
 
 @dataclass
@@ -158,16 +165,22 @@ class _FlowModel:
     denoiser: Any
     model_sampling: schedules.FlowLevels
 
-    def __call__(self, x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
-        """The clean latents; `sigma` once for each of the batch."""
-        return self.denoiser(x, sigma[0])
+    def at_level(self, x: Tensor, value: float, sigma: Tensor) -> Tensor:
+        """The clean latents."""
+        return self.denoiser.at_level(x, value, sigma)
 
 
 class _Steps:
-    """What a sampler takes for its progress bar."""
+    """What a sampler takes for its progress bar.
 
-    def __init__(self, total: int, on_step: OnStep) -> None:
+    A device does its steps some time after they were sent. A step is told of when the one before it
+    is done: never far from the truth, and the device always has the next one at hand.
+    """
+
+    def __init__(self, total: int, on_step: OnStep, device: torch.device) -> None:
         self._done, self._total, self._on_step = 0, total, on_step
+        self._on_device = device.type == "cuda"
+        self._last: torch.cuda.Event | None = None
 
     def __enter__(self) -> _Steps:
         self._on_step(0, self._total)
@@ -178,8 +191,16 @@ class _Steps:
 
     def update(self, steps: int = 1) -> None:
         """So many more are done."""
+        if self._on_device:
+            self._wait_for_last()
         self._done += steps
         self._on_step(self._done, self._total)
+
+    def _wait_for_last(self) -> None:
+        if self._last is not None:
+            self._last.synchronize()
+        self._last = torch.cuda.Event()
+        self._last.record()
 
 
 def _with_channels(latents: Tensor, channels: int) -> Tensor:

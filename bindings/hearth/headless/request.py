@@ -35,6 +35,8 @@ class Request:
     config: Path | None = None
     device: str | None = None
     """cpu or cuda; None: a GPU where there is one."""
+    parity: bool = False
+    """On a GPU: round where ComfyUI does."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ class ModelRef:
 
     file: engine.ModelFile
     device: str
+    fast: bool = False
+    """With hearth's kernels and short numbers everywhere; on a GPU only."""
     shift: float = 3.0
     """Of a MODEL's noise levels; Z-Image's own until a node says otherwise."""
 
@@ -52,12 +54,13 @@ class RunModels:
 
     def get(self, ref: ModelRef, node: PlannedNode) -> engine.Model:
         """The model, loaded where it is not resident. Raises what engine.acquire() raises."""
-        place = ModelRef(ref.file, ref.device)
+        place = replace(ref, shift=ModelRef.shift)
         if place not in self._open:
             self._open[place] = engine.acquire(
                 ref.file,
                 compute_type=compute_type(ref),
                 device=ref.device,
+                fused=ref.fast,
                 requested_by=f"{node.id} ({node.class_name})",
             )
         return self._open[place]
@@ -76,10 +79,11 @@ class RunModels:
 
 def key_of(ref: ModelRef) -> hearth.ModelKey:
     """What the model is called in the cache."""
-    return engine.key_of(ref.file, compute_type=compute_type(ref), device=ref.device)
+    kind = compute_type(ref)
+    return engine.key_of(ref.file, compute_type=kind, device=ref.device, fused=ref.fast)
 
 
 def compute_type(ref: ModelRef) -> Any:
-    """As ComfyUI: float32 on a CPU and for text encoders, bfloat16 elsewhere."""
-    is_text = ref.file.kind == "text_encoder"
+    """As ComfyUI: float32 on a CPU and for text encoders, bfloat16 elsewhere; fast: everywhere."""
+    is_text = ref.file.kind == "text_encoder" and not ref.fast
     return torch.float32 if is_text or ref.device == "cpu" else torch.bfloat16

@@ -35,6 +35,8 @@ class Place:
     models: ModelLists
     out: Path
     device: str
+    fast: bool
+    """Whether to compute with fewer roundings than ComfyUI does."""
     tokenizer: qwen_tokenizer.Tokenizer | None
     embeddings: Any = field(default_factory=lambda: zimage.EmbeddingCache(_EMBEDDINGS))
     pinned_by_loaders: set[tuple[str, ...]] = field(default_factory=set)

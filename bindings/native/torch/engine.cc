@@ -80,6 +80,7 @@ void BindEngine(py::module_& module) {
   py::class_<EngineLease>(module, "EngineLease",
                           "A model in use: it or a part of it being alive, nothing evicts it.")
       .def_property_readonly("transformer", &EngineLease::transformer)
+      .def_property_readonly("programs", &EngineLease::programs)
       .def_property_readonly("text_encoder", &EngineLease::text_encoder)
       .def_property_readonly("vae", &EngineLease::vae)
       .def_property_readonly("key", &EngineLease::key)

@@ -51,7 +51,8 @@ at::Tensor Sample(const Sampler& sampler, const at::Tensor& x, const at::Tensor&
                   const PythonCalls& calls) {
   const Denoiser denoise = [&calls](const at::Tensor& latents, const NoiseLevel& sigma) {
     const py::gil_scoped_acquire gil;
-    return AsTensor(calls.denoise(latents, sigma.tensor), "a denoiser");
+    return AsTensor(calls.denoise(latents, std::make_pair(sigma.value, sigma.tensor)),
+                    "a denoiser");
   };
   const StepObserver observe = [&calls](const StepReport& step) {
     const py::gil_scoped_acquire gil;

@@ -17,6 +17,7 @@
 #include "zimage/text_encoder.h"
 #include "zimage/transformer.h"
 #include "zimage/vae_decoder.h"
+#include "zimage/velocity_program.h"
 
 namespace py = pybind11;
 
@@ -27,10 +28,12 @@ using namespace py::literals;
 using Released = py::call_guard<py::gil_scoped_release>;
 // Everything is shared, because what is made of a thing keeps it.
 using SharedTransformer = std::shared_ptr<Transformer>;
+using SharedPrograms = std::shared_ptr<VelocityPrograms>;
 
 // A denoiser together with the transformer that it refers to.
 struct HeldDenoiser {
   SharedTransformer transformer;
+  SharedPrograms programs;
   ImageDenoiser denoiser;
 };
 
@@ -63,6 +66,14 @@ void BindPrompt(py::module_& module) {
            "`start`: latents in the transformer's format; None: empty ones.");
 }
 
+void BindPrograms(py::module_& module) {
+  py::class_<VelocityPrograms, SharedPrograms>(
+      module, "VelocityPrograms", "The steps of a transformer that are recorded by their shape.")
+      .def("record_by", &VelocityPrograms::RecordBy, "recorder"_a,
+           "`recorder(compute)` answers with what is called in the place of `compute`.")
+      .def("__len__", &VelocityPrograms::size);
+}
+
 void BindTransformer(py::module_& module) {
   py::class_<Transformer, SharedTransformer>(module, "ZImageTransformer",
                                              "S3-DiT; may be used by any thread.")
@@ -80,12 +91,24 @@ void BindTransformer(py::module_& module) {
   py::class_<HeldDenoiser>(module, "ZImageDenoiser",
                            "The denoiser of one image; what no step changes is computed once.")
       .def(py::init([](const SharedTransformer& transformer, const Prompt& prompt,
-                       const at::Tensor& latents, const at::Tensor& sigmas) {
+                       const at::Tensor& latents, const at::Tensor& sigmas,
+                       const std::optional<SharedPrograms>& programs) {
+             const SharedPrograms held = programs.value_or(nullptr);
              return std::make_unique<HeldDenoiser>(
-                 HeldDenoiser{transformer, ImageDenoiser(*transformer, prompt, latents, sigmas)});
+                 HeldDenoiser{transformer, held,
+                              ImageDenoiser(*transformer, prompt, latents, sigmas, held.get())});
            }),
-           "transformer"_a, "prompt"_a, "latents"_a, "sigmas"_a, Released(),
-           "`latents` for their size only.")
+           "transformer"_a, "prompt"_a, "latents"_a, "sigmas"_a, "programs"_a = py::none(),
+           Released(),
+           "`latents` for their size only. `programs`: of the same transformer; then one thread at "
+           "a time.")
+      .def(
+          "at_level",
+          [](const HeldDenoiser& self, const at::Tensor& x, double value, const at::Tensor& sigma) {
+            return self.denoiser(x, {value, sigma});
+          },
+          "x"_a, "value"_a, "sigma"_a, Released(),
+          "The same without waiting for the device: `value` is what is in `sigma`.")
       .def(
           "__call__",
           [](const HeldDenoiser& self, const at::Tensor& x, const at::Tensor& sigma) {
@@ -96,6 +119,12 @@ void BindTransformer(py::module_& module) {
 }
 
 void BindVelocity(py::module_& module) {
+  module.def(
+      "velocity_programs",
+      [](const Transformer& transformer) {
+        return std::make_shared<VelocityPrograms>(transformer);
+      },
+      "transformer"_a, py::keep_alive<0, 1>(), "The programs of a transformer, none yet.");
   py::class_<StepwiseVelocity>(module, "ZImageStepwiseVelocity",
                                "The velocity step by step; what no step changes is computed once.")
       .def(py::init(
@@ -170,6 +199,7 @@ void BindFormats(py::module_& module) {
 
 void BindZImage(py::module_& module) {
   BindPrompt(module);
+  BindPrograms(module);
   BindTransformer(module);
   BindVelocity(module);
   BindTextEncoder(module);
