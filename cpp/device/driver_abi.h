@@ -23,6 +23,7 @@ inline constexpr CuResult kCuOutOfMemory = 2;
 inline constexpr unsigned kCuRegisterPortable = 0x01;  // for every context of the process
 inline constexpr unsigned kCuRegisterReadOnly = 0x08;
 inline constexpr unsigned kCuStreamNonBlocking = 0x1;  // does not wait for the default stream
+inline constexpr int kCuAttributeMultiprocessors = 16;
 inline constexpr int kCuAttributeComputeMajor = 75;
 inline constexpr int kCuAttributeComputeMinor = 76;
 inline constexpr int kCuAttributeReadOnlyRegister = 113;

@@ -1,5 +1,6 @@
 #include "device/transformer_kernels.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace hearth {
@@ -10,6 +11,7 @@ constexpr std::int64_t kWarp = 32;
 constexpr std::int64_t kHeld = 4;  // as in the text
 constexpr std::int64_t kThreadsOfHead = 16;
 constexpr unsigned kHeadThreads = 128;
+constexpr std::int64_t kBlocksAtOnce = 3;  // by the registers that one of GateAddNorm takes
 constexpr std::int64_t kFlatThreads = 256;
 
 std::int64_t Quotient(std::int64_t all, std::int64_t part) { return (all + part - 1) / part; }
@@ -22,6 +24,7 @@ unsigned ThreadsOfRow(std::int64_t width) {
 
 TransformerKernels::TransformerKernels(std::shared_ptr<const CudaDevice> device)
     : compute_capability_(device->ComputeCapability()),
+      blocks_at_once_(kBlocksAtOnce * device->Attribute(kCuAttributeMultiprocessors)),
       module_(std::move(device), TransformerKernelText(), "transformer.cu"),
       norm_scale_(module_.Find("NormScale")),
       gate_add_norm_(module_.Find("GateAddNorm")),
@@ -41,12 +44,12 @@ void TransformerKernels::NormScale(const Rows& rows, const NormScaleArguments& a
 void TransformerKernels::GateAddNorm(const Rows& rows, const GateAddNormArguments& arguments,
                                      CuStream stream) const {
   GateAddNormArguments copy = arguments;
+  int count = static_cast<int>(rows.count);
   int eights = static_cast<int>(rows.width / kPerThread);
   auto eps = static_cast<float>(rows.eps);
-  void* list[] = {&copy.x,     &copy.branch, &copy.after, &copy.gate, &copy.before,
-                  &copy.scale, &copy.sum,    &copy.out,   &eights,    &eps};
-  module_.Launch(gate_add_norm_, {static_cast<unsigned>(rows.count), 1, ThreadsOfRow(rows.width)},
-                 stream, list);
+  void* list[] = {&copy, &count, &eights, &eps};
+  const auto blocks = static_cast<unsigned>(std::min(rows.count, blocks_at_once_));
+  module_.Launch(gate_add_norm_, {blocks, 1, ThreadsOfRow(rows.width)}, stream, list);
 }
 
 void TransformerKernels::HeadNormTurn(const HeadNormTurnArguments& arguments,

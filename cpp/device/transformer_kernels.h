@@ -71,6 +71,7 @@ class TransformerKernels {
 
  private:
   int compute_capability_;
+  std::int64_t blocks_at_once_;  // of GateAddNorm, on the whole device
   KernelModule module_;
   CuFunction norm_scale_;
   CuFunction gate_add_norm_;

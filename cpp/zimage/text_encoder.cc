@@ -1,5 +1,6 @@
 #include "zimage/text_encoder.h"
 
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/embedding.h>
 #include <c10/core/GradMode.h>
 
@@ -17,6 +18,7 @@ constexpr double kTheta = 1e6;
 // Qwen3-4B: a file of this width with fewer layers is not whole. Other widths are toys.
 constexpr std::int64_t kWidth = 2560;
 constexpr std::int64_t kLayers = 36;
+constexpr std::int64_t kLengths = 64;
 
 WeightScope ScopeOf(const CheckpointTensors& tensors, const TextEncoderOptions& options) {
   return WeightScope(tensors, "Z-Image's text encoder (Qwen3-4B)",
@@ -54,6 +56,13 @@ TextEncoder::TextEncoder(const WeightScope& scope, const TextEncoderOptions& opt
   }
 }
 
+// With kernels to one of few lengths: the libraries below prepare for each length that is new to
+// them, some 40 ms. Nobody looks at what is behind him, so it changes nothing.
+at::Tensor TextEncoder::Padded(const at::Tensor& tokens) const {
+  const std::int64_t more = (kLengths - tokens.size(1) % kLengths) % kLengths;
+  return options_.kernels && more > 0 ? at::constant_pad_nd(tokens, {0, more}) : tokens;
+}
+
 at::Tensor TextEncoder::Encode(const at::Tensor& tokens) const {
   const c10::NoGradGuard no_grad;
   if (tokens.dim() != 2 || tokens.numel() == 0) {
@@ -65,17 +74,17 @@ at::Tensor TextEncoder::Encode(const at::Tensor& tokens) const {
                 std::to_string(embedding_.size(0)) +
                 " that the text encoder knows: the tokenizer is another model's.");
   }
-  const at::Tensor ids = tokens.to(options_.device);
+  const at::Tensor ids = Padded(tokens).to(options_.device);
   const at::Tensor x = at::embedding(embedding_, ids).to(options_.compute_type);
   const RopeTable rope =
-      SequenceRope(tokens.size(1), layers_.front().head_width(), kTheta, options_.device);
+      SequenceRope(ids.size(1), layers_.front().head_width(), kTheta, options_.device);
   FusedSteps::Sum sum{x, steps_.Enter(x, layers_.front().entry())};
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     std::optional<FusedSteps::Entry> next;
     if (i + 1 < layers_.size()) next.emplace(layers_[i + 1].entry());
     sum = layers_[i](sum, rope, next ? &*next : nullptr);
   }
-  return sum.stream.to(at::kFloat);
+  return sum.stream.narrow(1, 0, tokens.size(1)).to(at::kFloat);
 }
 
 }  // namespace hearth

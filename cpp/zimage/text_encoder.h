@@ -39,6 +39,8 @@ class TextEncoder {
  private:
   TextEncoder(const WeightScope& scope, const TextEncoderOptions& options, std::string identity);
 
+  at::Tensor Padded(const at::Tensor& tokens) const;
+
   TextEncoderOptions options_;
   std::string identity_;
   FusedSteps steps_;

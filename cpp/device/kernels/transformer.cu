@@ -6,20 +6,75 @@
 
 typedef unsigned short Bf16;
 
+#ifdef __CUDACC__
+#define UNROLLED _Pragma("unroll")
+#else
+#define UNROLLED
+#endif
+
+// Eight numbers, two in each: the first in the lower half.
 struct __align__(16) Eight {
-  Bf16 v[8];
+  unsigned pairs[4];
 };
 struct __align__(16) Quad {
   float v[4];
 };
 
-__device__ float Widen(Bf16 bits) { return __uint_as_float(static_cast<unsigned>(bits) << 16); }
+// In one load: a struct that is copied under a condition is otherwise read in four.
+__device__ Eight Load(const Eight* from) {
+#ifdef __CUDACC__
+  Eight to;
+  asm("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+      : "=r"(to.pairs[0]), "=r"(to.pairs[1]), "=r"(to.pairs[2]), "=r"(to.pairs[3])
+      : "l"(from));
+  return to;
+#else
+  return *from;
+#endif
+}
 
-// To the nearest, halves to even; what is no number stays none.
-__device__ Bf16 Narrow(float value) {
-  const unsigned bits = __float_as_uint(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<Bf16>(bits >> 16 | 0x40u);
-  return static_cast<Bf16>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+__device__ float Lower(unsigned pair) { return __uint_as_float(pair << 16); }
+__device__ float Upper(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
+
+// To the nearest, halves to even; what is no number stays none. One instruction on a GPU, where it
+// would otherwise be most of the work.
+__device__ unsigned NarrowPair(float lower, float upper) {
+#ifdef __CUDACC__
+  unsigned pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(upper), "f"(lower));
+  return pair;
+#else
+  const unsigned bits[2] = {__float_as_uint(lower), __float_as_uint(upper)};
+  unsigned narrow[2];
+  for (int i = 0; i < 2; ++i) {
+    const bool is_number = (bits[i] & 0x7fffffffu) <= 0x7f800000u;
+    narrow[i] = is_number ? (bits[i] + 0x7fffu + (bits[i] >> 16 & 1u)) >> 16 : 0x7fffu;
+  }
+  return narrow[1] << 16 | narrow[0];
+#endif
+}
+
+__device__ void Widen(const Eight& from, float* to) {
+  UNROLLED for (int i = 0; i < 4; ++i) {
+    to[2 * i] = Lower(from.pairs[i]);
+    to[2 * i + 1] = Upper(from.pairs[i]);
+  }
+}
+
+__device__ Eight Narrow(const float* values) {
+  Eight result;
+  UNROLLED for (int i = 0; i < 4; ++i) {
+    result.pairs[i] = NarrowPair(values[2 * i], values[2 * i + 1]);
+  }
+  return result;
+}
+
+__device__ float SquareSum(const Eight& numbers) {
+  float values[8];
+  Widen(numbers, values);
+  float sum = 0.0f;
+  UNROLLED for (int i = 0; i < 8; ++i) sum += values[i] * values[i];
+  return sum;
 }
 
 // How many eights of a row a thread holds: enough of them on their way to keep the memory busy, and few
@@ -28,23 +83,30 @@ constexpr int kHeld = 4;
 
 // A row of `eights` from memory to the threads of a block; zeros behind its end.
 __device__ void Take(const Eight* row, int eights, Eight* held) {
-  for (int i = 0; i < kHeld; ++i) {
+  UNROLLED for (int i = 0; i < kHeld; ++i) {
     const int at = static_cast<int>(threadIdx.x + i * blockDim.x);
-    held[i] = at < eights ? row[at] : Eight{};
+    held[i] = Eight{};
+    if (at < eights) held[i] = Load(row + at);
   }
 }
 
 __device__ void Put(const Eight* held, int eights, Eight* row) {
-  for (int i = 0; i < kHeld; ++i) {
+  UNROLLED for (int i = 0; i < kHeld; ++i) {
     const int at = static_cast<int>(threadIdx.x + i * blockDim.x);
     if (at < eights) row[at] = held[i];
   }
 }
 
-__device__ float SquareSum(const Eight& numbers) {
-  float sum = 0.0f;
-  for (int i = 0; i < 8; ++i) sum += Widen(numbers.v[i]) * Widen(numbers.v[i]);
-  return sum;
+// What a thread multiplies its part of every row with: first * second, ones for what is null.
+__device__ void TakeFactors(const Eight* first, const Eight* second, int eights, float* factors) {
+  UNROLLED for (int i = 0; i < kHeld; ++i) {
+    const int at = static_cast<int>(threadIdx.x + i * blockDim.x);
+    float other[8];
+    UNROLLED for (int j = 0; j < 8; ++j) factors[8 * i + j] = other[j] = 1.0f;
+    if (first != nullptr && at < eights) Widen(Load(first + at), factors + 8 * i);
+    if (second != nullptr && at < eights) Widen(Load(second + at), other);
+    UNROLLED for (int j = 0; j < 8; ++j) factors[8 * i + j] *= other[j];
+  }
 }
 
 // Sum over the lanes whose numbers differ in the bits below 2 * `widest`.
@@ -55,87 +117,110 @@ __device__ float LaneSum(float value, int widest) {
 
 __device__ float InverseRoot(float mean, float eps) { return 1.0f / sqrtf(mean + eps); }
 
-// 1 / sqrt(mean(row^2) + eps), the same for every thread and in the same order at every run. `use`: 0,
-// then 1, because nobody waits for those who still read. REQUIRES: blockDim.x is a multiple of 32,
-// every thread of the block is here.
-__device__ float RowInverse(const Eight* held, int eights, float eps, int use) {
+// 1 / sqrt(mean(row^2) + eps), the same for every thread and in the same order at every run. `turn`:
+// another at each call, 0 or 1, because nobody waits for those who still read. REQUIRES: blockDim.x is
+// a multiple of 32, every thread of the block is here.
+__device__ float RowInverse(const Eight* held, int eights, float eps, int turn) {
   __shared__ float of_warps[2][32];
   float sum = 0.0f;
-  for (int i = 0; i < kHeld; ++i) sum += SquareSum(held[i]);
+  UNROLLED for (int i = 0; i < kHeld; ++i) sum += SquareSum(held[i]);
   sum = LaneSum(sum, 16);
-  if (threadIdx.x % 32 == 0) of_warps[use][threadIdx.x / 32] = sum;
+  if (threadIdx.x % 32 == 0) of_warps[turn][threadIdx.x / 32] = sum;
   __syncthreads();
   sum = 0.0f;
-  for (unsigned warp = 0; warp < blockDim.x / 32; ++warp) sum += of_warps[use][warp];
+  for (unsigned warp = 0; warp < blockDim.x / 32; ++warp) sum += of_warps[turn][warp];
   return InverseRoot(sum / (8.0f * eights), eps);
 }
 
-// held * factor * weight * scale; `scale` may be null.
-__device__ void NormAndPut(const Eight* held, float factor, const Eight* __restrict__ weight,
-                           const Eight* __restrict__ scale, Eight* out, int eights) {
-  Eight result[kHeld] = {};
-  for (int i = 0; i < kHeld; ++i) {
-    const int at = static_cast<int>(threadIdx.x + i * blockDim.x);
-    if (at >= eights) continue;
-    const Eight weights = weight[at];
-    const Eight scales = scale != nullptr ? scale[at] : Eight{};
-    for (int j = 0; j < 8; ++j) {
-      float value = Widen(held[i].v[j]) * factor * Widen(weights.v[j]);
-      if (scale != nullptr) value *= Widen(scales.v[j]);
-      result[i].v[j] = Narrow(value);
-    }
+// held * inverse * factors, to `row`.
+__device__ void ScaleAndPut(const Eight* held, float inverse, const float* factors, int eights,
+                            Eight* row) {
+  Eight result[kHeld];
+  UNROLLED for (int i = 0; i < kHeld; ++i) {
+    float values[8];
+    Widen(held[i], values);
+    UNROLLED for (int j = 0; j < 8; ++j) values[j] *= inverse * factors[8 * i + j];
+    result[i] = Narrow(values);
   }
-  Put(result, eights, out);
+  Put(result, eights, row);
 }
 
 // out = x / sqrt(mean(x^2) + eps) * weight * scale. A block a row; `scale` may be null. REQUIRES: kHeld
 // blockDim.x >= eights.
-extern "C" __global__ void NormScale(const Eight* x, const Eight* __restrict__ weight,
-                                     const Eight* __restrict__ scale, Eight* out, int eights,
-                                     float eps) {
+extern "C" __global__ void NormScale(const Eight* x, const Eight* weight, const Eight* scale,
+                                     Eight* out, int eights, float eps) {
   const long long row = static_cast<long long>(blockIdx.x) * eights;
   Eight held[kHeld];
+  float factors[8 * kHeld];
   Take(x + row, eights, held);
-  NormAndPut(held, RowInverse(held, eights, eps, 0), weight, scale, out + row, eights);
+  TakeFactors(weight, scale, eights, factors);
+  ScaleAndPut(held, RowInverse(held, eights, eps, 0), factors, eights, out + row);
 }
 
-// held += factor * branch * after * gate, rounded; `after` and `gate` may be null.
-__device__ void AddGated(Eight* held, const Eight* branch, float factor,
-                         const Eight* __restrict__ after, const Eight* __restrict__ gate,
-                         int eights) {
-  for (int i = 0; i < kHeld; ++i) {
-    const int at = static_cast<int>(threadIdx.x + i * blockDim.x);
-    if (at >= eights) continue;
-    const Eight weights = after != nullptr ? after[at] : Eight{};
-    const Eight gates = gate != nullptr ? gate[at] : Eight{};
-    for (int j = 0; j < 8; ++j) {
-      float value = Widen(branch[i].v[j]) * factor;
-      if (after != nullptr) value *= Widen(weights.v[j]);
-      if (gate != nullptr) value *= Widen(gates.v[j]);
-      held[i].v[j] = Narrow(Widen(held[i].v[j]) + value);
-    }
+// What GateAddNorm() reads and writes: `x`, `branch`, `sum` and `out` by rows, the others for every row.
+struct GateAddNormArguments {
+  const Eight* x;
+  const Eight* branch;
+  const Eight* after;
+  const Eight* gate;
+  const Eight* before;
+  const Eight* scale;
+  Eight* sum;
+  Eight* out;
+};
+
+// held += inverse * branch * factors, rounded.
+__device__ void AddScaled(Eight* held, const Eight* branch, float inverse, const float* factors) {
+  UNROLLED for (int i = 0; i < kHeld; ++i) {
+    float values[8];
+    float added[8];
+    Widen(held[i], values);
+    Widen(branch[i], added);
+    UNROLLED for (int j = 0; j < 8; ++j) values[j] += added[j] * (inverse * factors[8 * i + j]);
+    held[i] = Narrow(values);
   }
 }
 
-// sum = x + gate * norm(branch), and of that sum, as rounded, out = norm(sum) * scale. A block a row.
-// Without `after` the branch is not normed; `gate` and `scale` may be null, and so may `out`: then only
-// the sum is made. `sum` may be `x`. REQUIRES: kHeld blockDim.x >= eights.
-extern "C" __global__ void GateAddNorm(const Eight* x, const Eight* branch,
-                                       const Eight* __restrict__ after,
-                                       const Eight* __restrict__ gate,
-                                       const Eight* __restrict__ before,
-                                       const Eight* __restrict__ scale, Eight* sum, Eight* out,
-                                       int eights, float eps) {
-  const long long row = static_cast<long long>(blockIdx.x) * eights;
-  Eight held[kHeld];
-  Eight added[kHeld];
-  Take(branch + row, eights, added);
-  Take(x + row, eights, held);
-  const float factor = after != nullptr ? RowInverse(added, eights, eps, 0) : 1.0f;
-  AddGated(held, added, factor, after, gate, eights);
-  Put(held, eights, sum + row);
-  if (out == nullptr) return;
-  NormAndPut(held, RowInverse(held, eights, eps, 1), before, scale, out + row, eights);
+// sum = x + gate * norm(branch), and of that sum, as rounded, out = norm(sum) * scale. A block takes
+// every so many rows, and reads the next one before it computes. Without `after` the branch is not
+// normed; `gate` and `scale` may be null, and so may `out`: then only the sum is made. `sum` may be `x`.
+// REQUIRES: kHeld blockDim.x >= eights.
+extern "C" __global__ void GateAddNorm(GateAddNormArguments all, int rows, int eights, float eps) {
+  float back[8 * kHeld];
+  float forth[8 * kHeld];
+  TakeFactors(all.after, all.gate, eights, back);
+  TakeFactors(all.before, all.scale, eights, forth);
+  const long long step = static_cast<long long>(gridDim.x) * eights;
+  long long at = static_cast<long long>(blockIdx.x) * eights;
+  Eight next_added[kHeld];
+  Eight next_held[kHeld];
+  Take(all.branch + at, eights, next_added);
+  Take(all.x + at, eights, next_held);
+  int turn = 0;
+  for (int row = static_cast<int>(blockIdx.x); row < rows; row += static_cast<int>(gridDim.x)) {
+    Eight added[kHeld];
+    Eight held[kHeld];
+    UNROLLED for (int i = 0; i < kHeld; ++i) {
+      added[i] = next_added[i];
+      held[i] = next_held[i];
+    }
+    if (row + static_cast<int>(gridDim.x) < rows) {
+      Take(all.branch + at + step, eights, next_added);
+      Take(all.x + at + step, eights, next_held);
+    }
+    float inverse = 1.0f;
+    if (all.after != nullptr) {
+      inverse = RowInverse(added, eights, eps, turn);
+      turn ^= 1;
+    }
+    AddScaled(held, added, inverse, back);
+    Put(held, eights, all.sum + at);
+    if (all.out != nullptr) {
+      ScaleAndPut(held, RowInverse(held, eights, eps, turn), forth, eights, all.out + at);
+      turn ^= 1;
+    }
+    at += step;
+  }
 }
 
 // Heads of 128 elements, `count` of them side by side in rows that begin every `stride` elements.
@@ -165,29 +250,29 @@ __device__ Eight* HeadAt(const Heads& queries, const Heads& keys, int index) {
 // Eight normed elements of a head, turned by its token's angles. `lane`: of the sixteen of a head.
 __device__ Eight Turn(const float* values, const Angles& angles, int lane) {
   const long long row = static_cast<long long>(blockIdx.x % angles.tokens) * 16;
-  Eight result;
+  float turned[8];
   if (angles.are_halves != 0) {
     const float side = lane < 8 ? -1.0f : 1.0f;
-    for (int half = 0; half < 2; ++half) {
+    UNROLLED for (int half = 0; half < 2; ++half) {
       const Quad cosines = angles.cosines[row + lane % 8 * 2 + half];
       const Quad sines = angles.sines[row + lane % 8 * 2 + half];
-      for (int i = 0; i < 4; ++i) {
+      UNROLLED for (int i = 0; i < 4; ++i) {
         const float own = values[half * 4 + i];
         const float other = __shfl_xor_sync(0xffffffffu, own, 8);
-        result.v[half * 4 + i] = Narrow(own * cosines.v[i] + side * other * sines.v[i]);
+        turned[half * 4 + i] = own * cosines.v[i] + side * other * sines.v[i];
       }
     }
-    return result;
+    return Narrow(turned);
   }
   const Quad cosines = angles.cosines[row + lane];
   const Quad sines = angles.sines[row + lane];
-  for (int pair = 0; pair < 4; ++pair) {
+  UNROLLED for (int pair = 0; pair < 4; ++pair) {
     const float first = values[2 * pair];
     const float second = values[2 * pair + 1];
-    result.v[2 * pair] = Narrow(first * cosines.v[pair] - second * sines.v[pair]);
-    result.v[2 * pair + 1] = Narrow(first * sines.v[pair] + second * cosines.v[pair]);
+    turned[2 * pair] = first * cosines.v[pair] - second * sines.v[pair];
+    turned[2 * pair + 1] = first * sines.v[pair] + second * cosines.v[pair];
   }
-  return result;
+  return Narrow(turned);
 }
 
 // Norms each head of the queries and keys of a row and turns it by its token's angles, in place.
@@ -198,17 +283,20 @@ extern "C" __global__ void HeadNormTurn(Heads queries, Heads keys, Angles angles
   const int first = static_cast<int>(blockIdx.y * (blockDim.x / 16) + threadIdx.x / 16);
   const int apart = (heads + 1) / 2;
   Eight held[2];
-  for (int i = 0; i < 2; ++i) {
+  UNROLLED for (int i = 0; i < 2; ++i) {
     const int index = first + i * apart;
     const bool is_mine = first < apart && index < heads;
-    held[i] = is_mine ? HeadAt(queries, keys, index)[lane] : Eight{};
+    held[i] = Eight{};
+    if (is_mine) held[i] = Load(HeadAt(queries, keys, index) + lane);
   }
-  for (int i = 0; i < 2; ++i) {
+  UNROLLED for (int i = 0; i < 2; ++i) {
     const int index = first + i * apart;
     const float inverse = InverseRoot(LaneSum(SquareSum(held[i]), 8) / 128.0f, eps);
-    const Eight weight = (index < queries.count ? queries : keys).weight[lane];
     float values[8];
-    for (int j = 0; j < 8; ++j) values[j] = Widen(held[i].v[j]) * inverse * Widen(weight.v[j]);
+    float weights[8];
+    Widen(held[i], values);
+    Widen(Load((index < queries.count ? queries : keys).weight + lane), weights);
+    UNROLLED for (int j = 0; j < 8; ++j) values[j] *= inverse * weights[j];
     const Eight turned = Turn(values, angles, lane);
     if (first < apart && index < heads) HeadAt(queries, keys, index)[lane] = turned;
   }
@@ -218,10 +306,12 @@ extern "C" __global__ void HeadNormTurn(Heads queries, Heads keys, Angles angles
 extern "C" __global__ void SiluMul(Eight* gate, const Eight* up, long long eights) {
   const long long at = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= eights) return;
-  Eight result;
-  for (int i = 0; i < 8; ++i) {
-    const float value = Widen(gate[at].v[i]);
-    result.v[i] = Narrow(value / (1.0f + expf(-value)) * Widen(up[at].v[i]));
+  float values[8];
+  float factors[8];
+  Widen(Load(gate + at), values);
+  Widen(Load(up + at), factors);
+  UNROLLED for (int i = 0; i < 8; ++i) {
+    values[i] = __fdividef(values[i], 1.0f + __expf(-values[i])) * factors[i];
   }
-  gate[at] = result;
+  gate[at] = Narrow(values);
 }

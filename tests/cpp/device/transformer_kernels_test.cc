@@ -23,6 +23,11 @@ using namespace host_kernels;
 constexpr double kRounding = 1.0 / 256;  // half of bfloat16's last place, relative
 constexpr float kEps = 1e-5F;
 
+using Bf16 = unsigned short;
+
+float Widen(Bf16 bits) { return Lower(bits); }
+Bf16 Narrow(float value) { return static_cast<Bf16>(NarrowPair(value, 0.0F)); }
+
 // Numbers between -2 and 2 that no two rows share.
 std::vector<Bf16> Numbers(std::size_t count, unsigned seed) {
   std::vector<Bf16> numbers(count);
@@ -52,7 +57,7 @@ void ExpectNear(Bf16 is, double should) {
 // Widths of one warp, of more, and of one that is not full.
 class RowKernelsTest : public ::testing::TestWithParam<std::size_t> {
  protected:
-  static constexpr std::size_t kRows = 3;
+  static constexpr std::size_t kRows = 5;
   std::size_t width() const { return GetParam(); }
   unsigned threads() const {
     const std::size_t shares = (width() / 8 + kHeld - 1) / kHeld;
@@ -86,12 +91,12 @@ TEST_P(RowKernelsTest, GateAddNormAddsTheGatedBranchAndNormsTheSum) {
   const auto gate = Numbers(width(), 4);
   const auto before = Numbers(width(), 5);
   const auto scale = Numbers(width(), 6);
-  std::vector<Bf16> sum = x;  // in place, as the engine has it
+  std::vector<Bf16> sum(x.size());
   std::vector<Bf16> out(x.size());
-  RunGrid({kRows, 1}, threads(), [&] {
-    GateAddNorm(Eights(sum), Eights(branch), Eights(after), Eights(gate), Eights(before),
-                Eights(scale), Eights(sum), Eights(out), eights(), kEps);
-  });
+  const GateAddNormArguments all{Eights(x),      Eights(branch), Eights(after), Eights(gate),
+                                 Eights(before), Eights(scale),  Eights(sum),   Eights(out)};
+  // Two blocks for five rows: one takes three of them.
+  RunGrid({2, 1}, threads(), [&] { GateAddNorm(all, kRows, eights(), kEps); });
   for (std::size_t at = 0; at < x.size(); ++at) {
     const std::size_t column = at % width();
     const double normed = Widen(branch[at]) * InverseOf(&branch[at - column], width(), kEps);
@@ -103,17 +108,17 @@ TEST_P(RowKernelsTest, GateAddNormAddsTheGatedBranchAndNormsTheSum) {
 }
 
 TEST_P(RowKernelsTest, GateAddNormWithoutAnOutputMakesTheSumAlone) {
-  const auto x = Numbers(width(), 1);
-  const auto branch = Numbers(width(), 2);
+  const auto x = Numbers(kRows * width(), 1);
+  const auto branch = Numbers(kRows * width(), 2);
   const auto after = Numbers(width(), 3);
-  std::vector<Bf16> sum(x.size());
-  RunGrid({1, 1}, threads(), [&] {
-    GateAddNorm(Eights(x), Eights(branch), Eights(after), nullptr, nullptr, nullptr, Eights(sum),
-                nullptr, eights(), kEps);
-  });
-  const double inverse = InverseOf(branch.data(), width(), kEps);
+  std::vector<Bf16> sum = x;  // in place
+  const GateAddNormArguments all{Eights(sum), Eights(branch), Eights(after), nullptr,
+                                 nullptr,     nullptr,        Eights(sum),   nullptr};
+  RunGrid({1, 1}, threads(), [&] { GateAddNorm(all, kRows, eights(), kEps); });
   for (std::size_t at = 0; at < x.size(); ++at) {
-    const double should = Widen(x[at]) + Widen(branch[at]) * inverse * Widen(after[at]);
+    const std::size_t column = at % width();
+    const double inverse = InverseOf(&branch[at - column], width(), kEps);
+    const double should = Widen(x[at]) + Widen(branch[at]) * inverse * Widen(after[column]);
     EXPECT_NEAR(Widen(sum[at]), should, std::abs(should) * kRounding + 1e-6);
   }
 }
@@ -124,10 +129,9 @@ TEST_P(RowKernelsTest, GateAddNormWithoutANormOfTheBranchAddsItAsItIs) {
   const auto before = Numbers(width(), 3);
   std::vector<Bf16> sum(x.size());
   std::vector<Bf16> out(x.size());
-  RunGrid({1, 1}, threads(), [&] {
-    GateAddNorm(Eights(x), Eights(branch), nullptr, nullptr, Eights(before), nullptr, Eights(sum),
-                Eights(out), eights(), kEps);
-  });
+  const GateAddNormArguments all{Eights(x),      Eights(branch), nullptr,     nullptr,
+                                 Eights(before), nullptr,        Eights(sum), Eights(out)};
+  RunGrid({1, 1}, threads(), [&] { GateAddNorm(all, 1, eights(), kEps); });
   const double inverse = InverseOf(sum.data(), width(), kEps);
   for (std::size_t at = 0; at < x.size(); ++at) {
     EXPECT_EQ(sum[at], Narrow(Widen(x[at]) + Widen(branch[at])));

@@ -25,6 +25,7 @@ struct Index {
 inline thread_local Index threadIdx;
 inline Index blockIdx;
 inline Index blockDim;
+inline Index gridDim;
 
 inline std::unique_ptr<std::barrier<>> block_barrier;
 inline std::vector<float> exchanged;
@@ -39,11 +40,14 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
   return other;
 }
 inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
+inline float __expf(float value) { return std::exp(value); }
+inline float __fdividef(float value, float by) { return value / by; }
 inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
 
 // Runs `kernel` for every thread of a grid.
 inline void RunGrid(Index grid, unsigned threads, const std::function<void()>& kernel) {
   blockDim = {threads, 1};
+  gridDim = grid;
   exchanged.assign(threads, 0.0F);
   for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y) {
     for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x) {
