@@ -1,7 +1,8 @@
 """hearth's sampler functions against ComfyUI's: waits, device work and time of their steps.
 
     python -m benchmarks.sampler_steps [--shape 1,16,128,128] [--steps 8]
-                                       [--device-ms 100] [--host-ms 15] [--repeat 10] [--out FILE]
+                                       [--device-ms 100] [--host-ms 15] [--repeat 10]
+                                       [--samplers NAME,…] [--out FILE]
 
 Both get the same schedule and the same stand-in for a model: for counting it answers with a tensor
 that was there before; for timing it keeps the host busy for `--host-ms` and then the device for
@@ -192,13 +193,18 @@ def main() -> int:
     parser.add_argument("--device-ms", type=float, default=100.0, help="of the stand-in model")
     parser.add_argument("--host-ms", type=float, default=15.0, help="of the stand-in model")
     parser.add_argument("--repeat", type=int, default=10, help="timed runs of each function")
+    parser.add_argument("--samplers", help="names with commas between them; default: all")
     parser.add_argument("--out", type=Path, help="JSON lines")
     given = parser.parse_args()
     sampler_object = _comfyuis_objects()
     native = importlib.import_module("hearth.sampling").functions()
     bench = Bench(given)
     rows = []
-    for name, function in native.items():
+    wanted = given.samplers.split(",") if given.samplers else list(native)
+    if unknown := [name for name in wanted if name not in native]:
+        sys.exit(f"no sampler of hearth's is called {unknown[0]}; there are {', '.join(native)}")
+    for name in wanted:
+        function = native[name]
         pair = {"ComfyUI": sampler_object(name).sampler_function, "hearth": function}
         rows += bench.measure(name, pair)
     Console().print(_table(rows))
