@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import png
+from hearth import png
 
 _THREADS = min(4, os.cpu_count() or 1)
 

@@ -14,19 +14,29 @@ pytest_plugins = ["headless_runs"]
 pytest.importorskip("headless_runs")
 
 from headless_runs import BINDINGS, SECOND, Run, options, resident_config  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from benchmarks.harness import toy_zimage  # noqa: E402
 
 INTERRUPTIONS = {
-    # When the first bytes of the image are on disk.
+    # When the first bytes of the image are on disk; the rest comes when all is being left.
     "writing": """
-from PIL import Image
-save = Image.Image.save
-def slow(self, file, **options):
-    file.write(b"half"); file.flush()
-    os.kill(os.getpid(), signal.SIGINT)
-    save(self, file, **options)
-Image.Image.save = slow
+import threading
+from hearth.headless import image_writer
+write_whole, leave = image_writer.write_whole, image_writer.ImageWriter.__exit__
+leaving = threading.Event()
+def slow(path, write):
+    def interrupted(file):
+        file.write(b"half"); file.flush()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert leaving.wait(20)
+        file.seek(0)
+        write(file)
+    write_whole(path, interrupted)
+def left(*args):
+    leaving.set()
+    leave(*args)
+image_writer.write_whole, image_writer.ImageWriter.__exit__ = slow, left
 """,
     # After the first step.
     "sampling": """
@@ -38,6 +48,8 @@ def interrupted(self, steps=1):
 nodes_sampling._Steps.update = interrupted
 """,
 }
+# What is being written becomes whole.
+LEFT = {"writing": ["toy_z_image_a_00001_.png"], "sampling": []}
 
 
 @pytest.mark.parametrize("when", INTERRUPTIONS)
@@ -57,7 +69,10 @@ def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path, when: str
     )
     assert done.returncode == 130, done.stderr
     assert done.stderr.endswith("hearth: interrupted\n")
-    assert not Path("output").exists() or list(Path("output").iterdir()) == []
+    files = list(Path("output").iterdir()) if Path("output").exists() else []
+    assert [file.name for file in files] == LEFT[when]
+    for file in files:
+        Image.open(file).load()
 
 
 def test_a_terminal_shows_node_and_steps(place: Path, models: Path) -> None:

@@ -16,7 +16,7 @@ from hearth.errors import HearthError
 from hearth.headless import nodes_images, nodes_models, nodes_sampling
 from hearth.headless.checks import Plan, PlannedNode
 from hearth.headless.loaders import path_of
-from hearth.headless.work import NodeFailedError, Place, RunState, Work
+from hearth.headless.work import NodeFailedError, Place, RunState, Work, Writing
 
 Tensor = Any
 _FUNCTIONS: Mapping[str, Callable[[Work], tuple[Any, ...]]] = {
@@ -25,6 +25,7 @@ _FUNCTIONS: Mapping[str, Callable[[Work], tuple[Any, ...]]] = {
     **nodes_images.FUNCTIONS,
 }
 _MANY = 1_000_000
+_FAILURES = (HearthError, OSError, RuntimeError, ValueError, IndexError, MemoryError)
 
 
 class Listener(Protocol):
@@ -53,15 +54,33 @@ class NodeRecord:
 
 @dataclass
 class RunRecord:
-    """What one run did."""
+    """What one run did. Complete once `complete` has returned."""
 
     seconds: float = 0.0
+    """From its begin until the last of its images is on disk."""
+    computing_seconds: float = 0.0
+    """From its begin until the next run could begin: its last images may still be written."""
     nodes: list[NodeRecord] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     """Of the cache, as the trace has them."""
     files: list[Path] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     latents: Tensor = None
+    began: float = field(default_factory=time.perf_counter)
+    writing: list[Writing] = field(default_factory=list)
+
+    def is_written(self) -> bool:
+        """Whether `complete` need not wait."""
+        return all(file.done() for _, file in self.writing)
+
+    def complete(self) -> None:
+        """Waits for the files. Raises NodeFailedError when one could not be written."""
+        self.seconds = self.computing_seconds
+        for node, file in self.writing:
+            try:
+                self.seconds = max(self.seconds, file.result() - self.began)
+            except _FAILURES as error:
+                raise NodeFailedError(node, error) from error
 
     def count(self, kind: str) -> int:
         """How many events of this kind there were."""
@@ -78,9 +97,10 @@ class Executor:
         self._anew = 0
 
     def run(self, plan: Plan) -> RunRecord:
-        """Runs a plan; its models are in use until it ends. Raises NodeFailedError."""
+        """Runs a plan; its models are in use until it ends. Its images may still be written when
+        this returns. Raises NodeFailedError."""
         state = RunState(self._place, plan.graph.raw)
-        record, began, before = RunRecord(), time.perf_counter(), _last_event()
+        record, before = RunRecord(), _last_event()
         signatures: dict[str, str] = {}
         try:
             for node in plan.nodes.values():
@@ -90,9 +110,10 @@ class Executor:
             state.models.close()
             kept = set(signatures.values())
             self._outputs = {key: out for key, out in self._outputs.items() if key in kept}
-            record.seconds = time.perf_counter() - began
+            record.computing_seconds = time.perf_counter() - record.began
             record.events = hearth.runtime().cache.events(before, _MANY)
-        record.files, record.texts, record.latents = state.files, state.texts, state.latents
+        record.files, record.writing = state.files, state.writing
+        record.texts, record.latents = state.texts, state.latents
         return record
 
     def _run_node(
@@ -109,7 +130,7 @@ class Executor:
         try:
             work = Work(node, inputs, state, self._listener.stepped)
             self._outputs[signature] = _FUNCTIONS[node.class_name](work)
-        except (HearthError, OSError, RuntimeError, ValueError, IndexError, MemoryError) as error:
+        except _FAILURES as error:
             raise NodeFailedError(node, error) from error
         seconds = time.perf_counter() - began
         self._listener.ended(node, seconds)

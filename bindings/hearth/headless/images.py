@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hearth import zimage
 from hearth.errors import HearthError
 from hearth.headless.checks import leaves_folder
-from hearth.headless.whole_files import write_whole
 
 Tensor = Any
+Array = Any
+UnderWay = Callable[[Path], Iterable[str]]
+"""Gives the names of files that will be in a folder and are not yet."""
 
 
 @dataclass(frozen=True)
@@ -33,39 +37,33 @@ class Series:
         return self.folder / f"{name}_{self.number + index:05}_.png"
 
 
-def find_series(out: Path, prefix: str, width: int, height: int) -> Series:
-    """The next free names for a prefix, which may begin with folders below `out`.
+def find_series(out: Path, prefix: str, size: tuple[int, int], under_way: UnderWay) -> Series:
+    """The next free names for a prefix, which may begin with folders below `out`. `size`: width and
+    height of an image.
 
     `%width%`, `%height%`, `%year%` … `%second%` in it are replaced as ComfyUI does.
     """
-    filled = _filled(prefix, width, height)
+    filled = _filled(prefix, *size)
     if leaves_folder(filled):
         raise HearthError(f'the prefix "{filled}" leads out of the output folder.')
     below, name = os.path.split(os.path.normpath(filled))
     folder = out / below
     taken = re.compile(re.escape(name) + r"_(\d+)", re.IGNORECASE)
-    numbers = [0]
-    if folder.is_dir():
-        found = (taken.match(each) for each in os.listdir(folder))
-        numbers += [int(match[1]) for match in found if match]
-    return Series(folder, name, max(numbers) + 1)
+    # In this order: what is written meanwhile is seen at least once.
+    names = [*under_way(folder), *(os.listdir(folder) if folder.is_dir() else ())]
+    numbers = [int(match[1]) for match in map(taken.match, names) if match]
+    return Series(folder, name, max(numbers, default=0) + 1)
 
 
-def save(images: Tensor, series: Series, prompt: Mapping[str, Any], level: int) -> list[Path]:
-    """Writes a batch as PNG. `images`: batch x height x width x 3, 0 to 1. `level`: of zlib."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    written = []
-    for index, image in enumerate(images):
-        metadata = PngInfo()
-        metadata.add_text("prompt", json.dumps(prompt))
-        picture = Image.fromarray(zimage.as_bytes(image).cpu().numpy())
-        path = series.path(index)
-        options = {"format": "PNG", "pnginfo": metadata, "compress_level": level}
-        write_whole(path, lambda file, p=picture, o=options: p.save(file, **o))  # type: ignore[misc]
-        written.append(path)
-    return written
+def host_bytes(images: Tensor) -> Array:
+    """Images, from 0 to 1, as uint8 in host memory. They become bytes where they are, so that one
+    copy of a quarter of the size brings them here, through pinned memory from a GPU."""
+    pixels = zimage.as_bytes(images)
+    if pixels.is_cuda:
+        with contextlib.suppress(RuntimeError):  # no more memory can be pinned: a slower copy
+            host = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
+            pixels = host.copy_(pixels)
+    return pixels.cpu().contiguous().numpy()
 
 
 def _filled(prefix: str, width: int, height: int) -> str:

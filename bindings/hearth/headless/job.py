@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from hearth import engine
-from hearth.cli_check import printable
 from hearth.headless import report, trace
 from hearth.headless.executor import Executor, RunRecord
+from hearth.headless.image_writer import ImageWriter
 from hearth.headless.progress import listener
 from hearth.headless.request import Job
+from hearth.headless.told_runs import TellingListener, ToldRuns
 from hearth.headless.whole_files import write_whole
 from hearth.headless.work import Place
 
@@ -22,29 +23,20 @@ def run_job(job: Job) -> None:
     where = job.request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     engine.start()
     fast = where != "cpu" and not job.request.parity
-    place = Place(job.models, job.request.out, where, fast, job.tokenizer)
-    entries: list[report.Entry] = []
+    runs = ToldRuns(job.count)
     try:
-        with listener(job.count) as on_progress:
-            executor = Executor(place, on_progress)
+        with listener(job.count) as shown, ImageWriter() as writer, runs:
+            place = Place(job.models, job.request.out, where, fast, job.tokenizer, writer)
+            executor = Executor(place, TellingListener(shown, runs))
             for number, run in enumerate(job.runs(), start=1):
                 record = executor.run(run.plan)
-                which = {"workflow": run.plan.graph.name, "prompt": run.prompt}
-                entries.append((which, record))
                 _write_latents(job, number, record)
                 trace.tell(record)
-                _tell(job, number, run.plan.graph.name, record)
+                runs.add(run, record)
                 engine.tidy()
     finally:
         if job.request.report is not None:
-            report.write(job.request.report, where, entries)
-
-
-def _tell(job: Job, number: int, name: str, record: RunRecord) -> None:
-    first, *more = report.lines(record)
-    print(printable(f"{name}, run {number} of {job.count}: {first}"))
-    for line in more:
-        print(printable(line), flush=True)
+            report.write(job.request.report, where, runs.entries)
 
 
 def _write_latents(job: Job, number: int, record: RunRecord) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hearth import zimage
 from hearth.errors import HearthError
-from hearth.headless.images import find_series, save
+from hearth.headless.image_writer import ImageFile
+from hearth.headless.images import find_series, host_bytes
 from hearth.headless.work import Work
 
-# ComfyUI's: files that stay are packed better than those that are only looked at.
-_SAVED, _SHOWN = 4, 1
 _PREVIEW = "ComfyUI_temp"
 
 
@@ -26,26 +26,30 @@ def decode(work: Work) -> tuple[Any, ...]:
         raise HearthError(
             f"latents of {latents.shape[1]} channels, and the VAE's have {model.vae.channels}."
         )
-    image = zimage.as_image(model.vae.decode(latents.to(ref.device))).float().cpu()
+    image = zimage.as_image(model.vae.decode(latents.to(ref.device))).float()
     model.require_sound()
     return (image,)
 
 
 def save_image(work: Work) -> tuple[Any, ...]:
     """SaveImage."""
-    return _save(work, work.run.place.out, work.inputs["filename_prefix"], _SAVED)
+    return _save(work, work.run.place.out, work.inputs["filename_prefix"])
 
 
 def preview_image(work: Work) -> tuple[Any, ...]:
     """PreviewImage: into the folder `temp` of the output folder."""
-    return _save(work, work.run.place.out / "temp", _PREVIEW, _SHOWN)
+    return _save(work, work.run.place.out / "temp", _PREVIEW)
 
 
-def _save(work: Work, folder: Path, prefix: str, level: int) -> tuple[Any, ...]:
-    images = work.inputs["images"]
+def _save(work: Work, folder: Path, prefix: str) -> tuple[Any, ...]:
+    images, writer = work.inputs["images"], work.run.place.writer
     height, width = images.shape[1:3]
-    series = find_series(folder, prefix, width, height)
-    work.run.files += save(images, series, work.run.prompt, level)
+    series = find_series(folder, prefix, (width, height), writer.names_in)
+    texts = {"prompt": json.dumps(work.run.prompt)}
+    for index, pixels in enumerate(host_bytes(images)):
+        path = series.path(index)
+        work.run.writing.append((work.node, writer.begin(ImageFile(path, pixels, texts))))
+        work.run.files.append(path)
     return (images,)
 
 

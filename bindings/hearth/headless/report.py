@@ -20,12 +20,17 @@ Entry = tuple[Mapping[str, Any], RunRecord]
 def lines(record: RunRecord) -> list[str]:
     """One line for the run, and one for each file and text."""
     done = [node for node in record.nodes if not node.unchanged]
-    parts = [f"{record.seconds:.2f} s", f"{len(done)} of {len(record.nodes)} nodes"]
+    parts = [_duration(record), f"{len(done)} of {len(record.nodes)} nodes"]
     parts += [f"{record.count('opened')} loads", f"{record.count('hit')} hits"]
     said = [
         f"  node {id_}: {line}" for id_, text in record.texts.items() for line in text.split("\n")
     ]
     return [", ".join(parts), *said, *(f"  {path}" for path in record.files)]
+
+
+def _duration(record: RunRecord) -> str:
+    seconds, computing = f"{record.seconds:.2f} s", f"{record.computing_seconds:.2f} s"
+    return seconds if seconds == computing else f"{seconds} ({computing} without its files)"
 
 
 def write(path: Path, device: str, entries: Sequence[Entry]) -> None:
@@ -45,6 +50,7 @@ def write(path: Path, device: str, entries: Sequence[Entry]) -> None:
 def _run(record: RunRecord) -> dict[str, Any]:
     return {
         "seconds": record.seconds,
+        "computing_seconds": record.computing_seconds,
         "loads": record.count("opened"),
         "hits": record.count("hit"),
         "files": [str(path) for path in record.files],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from hearth import qwen_tokenizer, zimage
 from hearth.errors import HearthError
 from hearth.headless.checks import PlannedNode
+from hearth.headless.image_writer import ImageWriter
 from hearth.headless.model_lists import ModelLists
 from hearth.headless.run_models import RunModels
 
@@ -17,6 +19,8 @@ Tensor = Any
 OnStep = Callable[[int, int], None]
 """Gets how many steps are done, and of how many."""
 _EMBEDDINGS = 64
+Writing = tuple[PlannedNode, Future[float]]
+"""A file that a node has begun, and the time (perf_counter) at which it is there."""
 
 
 class NodeFailedError(HearthError):
@@ -38,6 +42,7 @@ class Place:
     fast: bool
     """Whether to compute with fewer roundings than ComfyUI does."""
     tokenizer: qwen_tokenizer.Tokenizer | None
+    writer: ImageWriter
     embeddings: Any = field(default_factory=lambda: zimage.EmbeddingCache(_EMBEDDINGS))
     pinned_by_loaders: set[tuple[str, ...]] = field(default_factory=set)
 
@@ -51,6 +56,7 @@ class RunState:
     """The workflow as it runs, for the images' metadata."""
     models: RunModels = field(default_factory=RunModels)
     files: list[Path] = field(default_factory=list)
+    writing: list[Writing] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     """What nodes say, by their ids."""
     latents: Tensor = None

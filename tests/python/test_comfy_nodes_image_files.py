@@ -1,9 +1,8 @@
-"""hearth's PNG files against PIL's: the same pixels and the same metadata."""
+"""Images written beside a prompt: names, numbers, and what is there when."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import sys
 import threading
@@ -15,66 +14,11 @@ import pytest
 
 np = pytest.importorskip("numpy", reason="NOT RUN, needs numpy")
 Image = pytest.importorskip("PIL.Image", reason="NOT RUN, needs pillow")
-PngInfo = pytest.importorskip("PIL.PngImagePlugin").PngInfo
-pytest.importorskip("isal", reason="NOT RUN, needs isal: pip install isal")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from hypothesis.extra import numpy as arrays  # noqa: E402
+from hearth import png  # noqa: E402
 
-from comfy_nodes import image_files, png  # noqa: E402
+from comfy_nodes import image_files  # noqa: E402
 from comfy_nodes.image_files import ImageFiles, ImageRequest, texts_of  # noqa: E402
-
-PIXELS = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([3, 4])).flatmap(
-    lambda shape: arrays.arrays(np.uint8, shape)
-)
-NAMES = st.text(st.characters(codec="latin-1", exclude_characters="\0"), min_size=1, max_size=20)
-
-
-@pytest.fixture(params=["isal", "zlib"])
-def compressor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """With the package and without it."""
-    if request.param == "zlib":
-        monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
-    png._compressor.cache_clear()
-    yield request.param
-    png._compressor.cache_clear()
-
-
-def by_pil(pixels: Any, texts: dict[str, str]) -> Any:
-    """The image that PIL writes, read again."""
-    info = PngInfo()
-    for name, text in texts.items():
-        info.add_text(name, text)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", pnginfo=info, compress_level=4)
-    return Image.open(file)
-
-
-def assert_equal(pixels: Any, texts: dict[str, str]) -> None:
-    ours, theirs = Image.open(io.BytesIO(png.encode(pixels, texts))), by_pil(pixels, texts)
-    assert np.array_equal(np.asarray(ours), pixels)
-    assert (ours.mode, ours.size) == (theirs.mode, theirs.size)
-    ours.load()
-    theirs.load()
-    assert (ours.text, list(ours.info)) == (theirs.text, list(theirs.info))
-
-
-@settings(max_examples=60, deadline=None)
-@given(pixels=PIXELS, texts=st.dictionaries(NAMES, st.text(max_size=50), max_size=3))
-def test_any_pixels_and_texts_are_read_as_pils_are(pixels: Any, texts: dict[str, str]) -> None:
-    assert_equal(pixels, texts)
-
-
-def test_without_isal_the_image_is_the_same(compressor: str) -> None:
-    ramp = np.add.outer(np.arange(300), np.arange(200)).astype(np.uint8)
-    assert_equal(np.stack([ramp, ramp.T[:1].repeat(300, 0)[:, :200], 255 - ramp], 2), {"a": "雪"})
-
-
-@pytest.mark.parametrize("channels", [1, 2, 5])
-def test_other_channels_are_refused_in_words(channels: int) -> None:
-    with pytest.raises(ValueError, match=f"these images have {channels} channels"):
-        png.encode(np.zeros((2, 2, channels), np.uint8), {})
 
 
 class Images:
