@@ -154,13 +154,13 @@ void BindDevices(py::module_& module) {
       "compile_kernels",
       [](const std::string& architecture) {
         std::string transformer;
-        std::string group_norm;
+        std::string vae;
         {
           const py::gil_scoped_release release;
           transformer = CompileKernels(TransformerKernelText(), "transformer.cu", architecture);
-          group_norm = CompileKernels(GroupNormKernelText(), "group_norm.cu", architecture);
+          vae = CompileKernels(VaeKernelText(), "vae.cu", architecture);
         }
-        return std::pair(py::bytes(transformer), py::bytes(group_norm));
+        return std::pair(py::bytes(transformer), py::bytes(vae));
       },
       "architecture"_a,
       "The engine's kernels, those of the transformer and the VAE, for \"sm_90\" and the like; no "

@@ -11,8 +11,8 @@
 #include "base/mutex.h"
 #include "device/cuda_device.h"
 #include "device/cuda_registrar.h"
-#include "device/group_norm_kernels.h"
 #include "device/transformer_kernels.h"
+#include "device/vae_kernels.h"
 #include "hosttier/host_registrar.h"
 
 namespace hearth {
@@ -27,9 +27,9 @@ struct DeviceInfo {
 // What the engine computes with on one device, beside torch.
 struct EngineKernels {
   explicit EngineKernels(const std::shared_ptr<const CudaDevice>& device)
-      : transformer(device), group_norm(device) {}
+      : transformer(device), vae(device) {}
   TransformerKernels transformer;
-  GroupNormKernels group_norm;
+  VaeKernels vae;
 };
 
 struct DeviceReport {

@@ -62,7 +62,7 @@ EngineParts EngineModel::MakeParts() const {
   const bool has_vae = HasBelow(tensors_, "vae.") || HasBelow(tensors_, "first_stage_model.");
   if (kind_ == ModelKind::kVae || (is_whole && has_vae)) {
     VaeOptions options{.compute_type = type, .device = device};
-    if (kernels) options.kernels = {kernels, &kernels->group_norm};
+    if (kernels) options.kernels = {kernels, &kernels->vae};
     parts.vae = std::make_shared<VaeDecoder>(tensors_, options);
   }
   return parts;

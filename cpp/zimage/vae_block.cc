@@ -1,110 +1,124 @@
 #include "zimage/vae_block.h"
 
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/conv2d.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/group_norm.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/silu.h>
 
-#include <utility>
 #include <vector>
-
-#include "zimage/device_tensor.h"
 
 namespace hearth {
 namespace {
 
-constexpr std::int64_t kGroups = 32;
-constexpr double kNormEps = 1e-6;
-
-at::Tensor ReadKernel(const WeightScope& scope, const std::vector<std::int64_t>& shape) {
-  if (shape[2] == 1 && scope.Rank("weight") == 2) {
-    return scope.Get("weight", {shape[0], shape[1]}).unflatten(1, {-1, 1, 1});
+at::Tensor ReadKernel(const WeightScope& scope, const Convolution::Shape& shape) {
+  if (shape.size == 1 && scope.Rank("weight") == 2) {
+    return scope.Get("weight", {shape.rows, shape.columns}).unflatten(1, {-1, 1, 1});
   }
-  return scope.Get("weight", shape);
+  return scope.Get("weight", {shape.rows, shape.columns, shape.size, shape.size});
 }
 
-std::optional<Convolution> ReadShortcut(const WeightScope& scope, VaeLayout layout,
+std::optional<Convolution> ReadShortcut(const WeightScope& scope, const VaeStyle& style,
                                         std::int64_t rows, std::int64_t columns) {
   if (rows == columns) return std::nullopt;
-  const char* const name = layout == VaeLayout::kOriginal ? "nin_shortcut." : "conv_shortcut.";
-  return Convolution(scope.Under(name), rows, columns, 1);
+  const bool is_original = style.layout == VaeLayout::kOriginal;
+  return Convolution(scope.Under(is_original ? "nin_shortcut." : "conv_shortcut."), style.steps,
+                     {rows, columns, 1});
+}
+
+// Of a part of the attention.
+Convolution ReadPart(const WeightScope& scope, const VaeStyle& style, std::int64_t width,
+                     const char* original, const char* diffusers) {
+  const bool is_original = style.layout == VaeLayout::kOriginal;
+  return Convolution(scope.Under(is_original ? original : diffusers), style.steps,
+                     {width, width, 1});
 }
 
 }  // namespace
 
-Convolution::Convolution(const WeightScope& scope, std::int64_t rows, std::int64_t columns,
-                         std::int64_t size)
-    : weight_(ReadKernel(scope, {rows, columns, size, size})),
-      bias_(scope.Get("bias", {weight_.size(0)})) {}
+Convolution::Convolution(const WeightScope& scope, const ImageSteps& steps, const Shape& shape)
+    : steps_(steps),
+      weight_(ReadKernel(scope, shape)),
+      bias_(scope.Get("bias", {weight_.size(0)})) {
+  if (steps_.has_kernels()) weight_ = weight_.contiguous(at::MemoryFormat::ChannelsLast);
+}
 
-at::Tensor Convolution::operator()(const at::Tensor& x) const {
+Unbiased Convolution::Open(const at::Tensor& x) const {
   const std::int64_t padding = weight_.size(2) / 2;
-  return at::conv2d(x, weight_.to(x.scalar_type()), bias_.to(x.scalar_type()), 1, padding);
+  const at::Tensor weight = weight_.to(x.scalar_type());
+  if (steps_.Defers(x, bias_)) return {at::conv2d(x, weight, {}, 1, padding), bias_};
+  return {at::conv2d(x, weight, bias_.to(x.scalar_type()), 1, padding), {}};
 }
 
-GroupNorm::GroupNorm(const WeightScope& scope, std::int64_t width, GroupNorms kernels)
-    : weight_(scope.Get("weight", {width})),
-      bias_(scope.Get("bias", {width})),
-      kernels_(std::move(kernels)) {}
-
-bool GroupNorm::IsForKernels(const at::Tensor& x) const {
-  const auto is_plain = [](const at::Tensor& tensor) {
-    return tensor.is_cuda() && tensor.scalar_type() == at::kBFloat16 && AddressOf(tensor) % 16 == 0;
-  };
-  return kernels_ && is_plain(x) && x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
-         is_plain(weight_) && is_plain(bias_) &&
-         GroupNormKernels::Takes(x.size(1), x.size(2) * x.size(3));
+at::Tensor Convolution::OfPixels(const at::Tensor& pixels) const {
+  const at::ScalarType type = pixels.scalar_type();
+  return at::addmm(bias_.to(type), pixels, weight_.to(type).flatten(1).t());
 }
 
-at::Tensor GroupNorm::Normed(const at::Tensor& x, bool has_silu) const {
-  if (!IsForKernels(x)) {
-    const at::Tensor normed = at::group_norm(x, kGroups, weight_.to(x.scalar_type()),
-                                             bias_.to(x.scalar_type()), kNormEps);
-    return has_silu ? at::silu(normed) : normed;
-  }
-  at::Tensor out = at::empty_like(x);
-  const at::Tensor room =
-      at::empty({GroupNormKernels::RoomBytes(x.size(0))}, x.options().dtype(at::kByte));
-  kernels_->Run(
-      {x.size(0), x.size(2) * x.size(3), x.size(1), kNormEps, has_silu},
-      {AddressOf(x), AddressOf(weight_), AddressOf(bias_), AddressOf(out), AddressOf(room)},
-      StreamOf(x));
-  return out;
+Unbiased Convolution::OpenOfPixels(const at::Tensor& pixels) const {
+  const at::ScalarType type = pixels.scalar_type();
+  return {at::mm(pixels, weight_.to(type).flatten(1).t()), bias_.to(type)};
 }
+
+GroupNorm::GroupNorm(const WeightScope& scope, const ImageSteps& steps, std::int64_t width)
+    : steps_(steps), weight_(scope.Get("weight", {width})), bias_(scope.Get("bias", {width})) {}
 
 ResidualBlock::ResidualBlock(const WeightScope& scope, const VaeStyle& style, std::int64_t width)
-    : first_norm_(scope.Under("norm1."), width, style.kernels),
-      first_(scope.Under("conv1."), kAnySize, width, 3),
-      second_norm_(scope.Under("norm2."), first_.rows(), style.kernels),
-      second_(scope.Under("conv2."), first_.rows(), first_.rows(), 3),
-      shortcut_(ReadShortcut(scope, style.layout, first_.rows(), width)) {}
+    : steps_(style.steps),
+      first_norm_(scope.Under("norm1."), steps_, width),
+      first_(scope.Under("conv1."), steps_, {kAnySize, width, 3}),
+      second_norm_(scope.Under("norm2."), steps_, first_.rows()),
+      second_(scope.Under("conv2."), steps_, {first_.rows(), first_.rows(), 3}),
+      shortcut_(ReadShortcut(scope, style, first_.rows(), width)) {}
 
 at::Tensor ResidualBlock::operator()(const at::Tensor& x) const {
-  const at::Tensor widened = first_(first_norm_.WithSilu(x));
-  const at::Tensor change = second_(second_norm_.WithSilu(widened));
-  return (shortcut_ ? (*shortcut_)(x) : x).add(change);
+  const Unbiased widened = first_.Open(first_norm_.WithSilu({x, {}}));
+  const Unbiased change = second_.Open(second_norm_.WithSilu(widened));
+  return steps_.Sum(shortcut_ ? shortcut_->Open(x) : Unbiased{x, {}}, change);
 }
 
 VaeAttention::VaeAttention(const WeightScope& scope, const VaeStyle& style, std::int64_t width)
-    : norm_(scope.Under(style.layout == VaeLayout::kOriginal ? "norm." : "group_norm."), width,
-            style.kernels),
-      query_(scope.Under(style.layout == VaeLayout::kOriginal ? "q." : "to_q."), width, width, 1),
-      key_(scope.Under(style.layout == VaeLayout::kOriginal ? "k." : "to_k."), width, width, 1),
-      value_(scope.Under(style.layout == VaeLayout::kOriginal ? "v." : "to_v."), width, width, 1),
-      out_(scope.Under(style.layout == VaeLayout::kOriginal ? "proj_out." : "to_out.0."), width,
-           width, 1) {}
+    : steps_(style.steps),
+      norm_(scope.Under(style.layout == VaeLayout::kOriginal ? "norm." : "group_norm."), steps_,
+            width),
+      query_(ReadPart(scope, style, width, "q.", "to_q.")),
+      key_(ReadPart(scope, style, width, "k.", "to_k.")),
+      value_(ReadPart(scope, style, width, "v.", "to_v.")),
+      out_(ReadPart(scope, style, width, "proj_out.", "to_out.0.")) {}
 
 at::Tensor VaeAttention::operator()(const at::Tensor& x) const {
   const at::Tensor normed = norm_(x);
+  return steps_.Sum({x, {}},
+                    steps_.TakesAttention(normed) ? ChangeByProducts(normed) : Change(normed));
+}
+
+Unbiased VaeAttention::Change(const at::Tensor& normed) const {
   // batch x 1 head x pixels x width
   const auto pixels = [&normed](const Convolution& part) {
     return part(normed).flatten(2).transpose(1, 2).unsqueeze(1);
   };
   const at::Tensor attended =
       at::scaled_dot_product_attention(pixels(query_), pixels(key_), pixels(value_));
-  return x.add(out_(attended.squeeze(1).transpose(1, 2).reshape(x.sizes())));
+  return out_.Open(attended.squeeze(1).transpose(1, 2).reshape(normed.sizes()));
+}
+
+Unbiased VaeAttention::ChangeByProducts(const at::Tensor& normed) const {
+  const std::int64_t images = normed.size(0);
+  const at::Tensor image = normed.permute({0, 2, 3, 1});  // as its memory is
+  const at::Tensor pixels = image.reshape({-1, normed.size(1)});
+  const at::Tensor queries = query_.OfPixels(pixels);
+  const at::Tensor keys = key_.OfPixels(pixels);
+  const at::Tensor values = value_.OfPixels(pixels);
+  const at::Tensor attended = at::empty_like(queries);
+  const std::int64_t of_image = pixels.size(0) / images;
+  for (std::int64_t i = 0; i < images; ++i) {
+    const auto of = [i, of_image](const at::Tensor& all) {
+      return all.narrow(0, i * of_image, of_image);
+    };
+    steps_.Attend({of(queries), of(keys), of(values)}, of(attended));
+  }
+  const Unbiased change = out_.OpenOfPixels(attended);
+  return {change.image.reshape(image.sizes()).permute({0, 3, 1, 2}), change.bias};
 }
 
 }  // namespace hearth

@@ -4,59 +4,64 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 
-#include "device/group_norm_kernels.h"
 #include "weights/weight_scope.h"
+#include "zimage/image_steps.h"
 
 namespace hearth {
 
 // The two ways in which the parts of a VAE are named.
 enum class VaeLayout { kOriginal, kDiffusers };
 
+// How the parts of one VAE are read and computed.
+struct VaeStyle {
+  VaeLayout layout;
+  ImageSteps steps;
+};
+
 // A convolution that keeps height and width. As everywhere, the weights are brought to the type of
 // `x` at each use.
 class Convolution {
  public:
   // `size`: 3, or 1; of the latter diffusers writes some as matrices, which is taken too.
-  Convolution(const WeightScope& scope, std::int64_t rows, std::int64_t columns, std::int64_t size);
+  struct Shape {
+    std::int64_t rows, columns, size;
+  };
+  Convolution(const WeightScope& scope, const ImageSteps& steps, const Shape& shape);
 
-  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor operator()(const at::Tensor& x) const { return steps_.Whole(Open(x)); }
+  // The same, with the bias left to the step that follows where that saves a pass over memory.
+  Unbiased Open(const at::Tensor& x) const;
+  // Of size 1, over pixels x columns. The second leaves the bias to the step that follows.
+  at::Tensor OfPixels(const at::Tensor& pixels) const;
+  Unbiased OpenOfPixels(const at::Tensor& pixels) const;
   std::int64_t rows() const { return weight_.size(0); }
   std::int64_t columns() const { return weight_.size(1); }
 
  private:
-  at::Tensor weight_;
+  ImageSteps steps_;
+  at::Tensor weight_;  // with kernels as they read images: the channels lie together
   at::Tensor bias_;
 };
 
-// Null: tensor operations.
-using GroupNorms = std::shared_ptr<const GroupNormKernels>;
-
-// Wu and He, "Group Normalization" (2018), arXiv:1803.08494, over 32 groups. With kernels, images
-// in bfloat16 whose channels lie together take fewer passes over memory, and are rounded once.
+// GroupNorm over 32 groups.
 class GroupNorm {
  public:
-  GroupNorm(const WeightScope& scope, std::int64_t width, GroupNorms kernels);
+  GroupNorm(const WeightScope& scope, const ImageSteps& steps, std::int64_t width);
 
-  at::Tensor operator()(const at::Tensor& x) const { return Normed(x, false); }
+  at::Tensor operator()(const at::Tensor& x) const {
+    return steps_.Normed({x, {}}, {weight_, bias_, /*has_silu=*/false});
+  }
   // The same, then SiLU.
-  at::Tensor WithSilu(const at::Tensor& x) const { return Normed(x, true); }
+  at::Tensor WithSilu(const Unbiased& x) const {
+    return steps_.Normed(x, {weight_, bias_, /*has_silu=*/true});
+  }
 
  private:
-  at::Tensor Normed(const at::Tensor& x, bool has_silu) const;
-  bool IsForKernels(const at::Tensor& x) const;
-
+  ImageSteps steps_;
   at::Tensor weight_;
   at::Tensor bias_;
-  GroupNorms kernels_;
-};
-
-// How the parts of one VAE are read and computed.
-struct VaeStyle {
-  VaeLayout layout;
-  GroupNorms kernels;
 };
 
 // x + conv(silu(norm(conv(silu(norm x))))), with x brought to the new width where that changes.
@@ -69,6 +74,7 @@ class ResidualBlock {
   std::int64_t width() const { return first_.rows(); }
 
  private:
+  ImageSteps steps_;
   GroupNorm first_norm_;
   Convolution first_;
   GroupNorm second_norm_;
@@ -84,6 +90,11 @@ class VaeAttention {
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:
+  // What is added to `x`, of the queries, keys and values of `normed`.
+  Unbiased Change(const at::Tensor& normed) const;
+  Unbiased ChangeByProducts(const at::Tensor& normed) const;
+
+  ImageSteps steps_;
   GroupNorm norm_;
   Convolution query_;
   Convolution key_;

@@ -1,6 +1,5 @@
 #include "zimage/vae_decoder.h"
 
-#include <ATen/ops/upsample_nearest2d.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -43,7 +42,7 @@ VaeDecoder::Source VaeDecoder::SourceOf(const CheckpointTensors& tensors,
   scope.RequireUnquantised();
   const bool diffusers = scope.Has("decoder.mid_block.resnets.0.conv1.weight");
   const VaeLayout layout = diffusers ? VaeLayout::kDiffusers : VaeLayout::kOriginal;
-  return {scope.Under("decoder."), {layout, options.kernels}};
+  return {scope.Under("decoder."), {layout, ImageSteps(options.kernels)}};
 }
 
 VaeDecoder::VaeDecoder(const CheckpointTensors& tensors, const VaeOptions& options)
@@ -51,7 +50,8 @@ VaeDecoder::VaeDecoder(const CheckpointTensors& tensors, const VaeOptions& optio
 
 VaeDecoder::VaeDecoder(const Source& source, const VaeOptions& options)
     : options_(options),
-      in_(source.decoder.Under("conv_in."), kAnySize, kAnySize, 3),
+      steps_(source.style.steps),
+      in_(source.decoder.Under("conv_in."), steps_, {kAnySize, kAnySize, 3}),
       middle_first_(
           source.decoder.Under(Name(source.style.layout, "mid.block_1.", "mid_block.resnets.0.")),
           source.style, in_.rows()),
@@ -69,8 +69,8 @@ VaeDecoder::VaeDecoder(const Source& source, const VaeOptions& options)
     width = levels_.back().blocks.back().width();
   }
   out_norm_.emplace(source.decoder.Under(Name(source.style.layout, "norm_out.", "conv_norm_out.")),
-                    width, source.style.kernels);
-  out_.emplace(source.decoder.Under("conv_out."), 3, width, 3);
+                    steps_, width);
+  out_.emplace(source.decoder.Under("conv_out."), steps_, Convolution::Shape{3, width, 3});
 }
 
 VaeDecoder::Level VaeDecoder::ReadLevel(const Source& source, std::int64_t index,
@@ -89,8 +89,8 @@ VaeDecoder::Level VaeDecoder::ReadLevel(const Source& source, std::int64_t index
   }
   if (index + 1 < level_count_) {
     level.upsample.emplace(
-        scope.Under(Name(source.style.layout, "upsample.conv.", "upsamplers.0.conv.")), width,
-        width, 3);
+        scope.Under(Name(source.style.layout, "upsample.conv.", "upsamplers.0.conv.")), steps_,
+        Convolution::Shape{width, width, 3});
   }
   return level;
 }
@@ -108,9 +108,9 @@ at::Tensor VaeDecoder::Decode(const at::Tensor& latents) const {
   for (const Level& level : levels_) {
     for (const ResidualBlock& block : level.blocks) x = block(x);
     if (!level.upsample) continue;
-    x = (*level.upsample)(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
+    x = (*level.upsample)(steps_.Doubled(x));
   }
-  return (*out_)(out_norm_->WithSilu(x)).to(at::kFloat);
+  return (*out_)(out_norm_->WithSilu({x, {}})).to(at::kFloat);
 }
 
 }  // namespace hearth

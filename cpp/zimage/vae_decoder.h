@@ -17,7 +17,7 @@ struct VaeOptions {
   at::Device device = at::kCPU;
   // Of that device, for fewer passes over memory; null: tensor operations, with ComfyUI's
   // roundings.
-  GroupNorms kernels = nullptr;
+  ImageSteps::Kernels kernels = nullptr;
 };
 
 // The decoder of Flux's autoencoder, which Z-Image shares. Immutable; any thread.
@@ -49,6 +49,7 @@ class VaeDecoder {
   Level ReadLevel(const Source& source, std::int64_t index, std::int64_t width) const;
 
   VaeOptions options_;
+  ImageSteps steps_;
   Convolution in_;
   ResidualBlock middle_first_;
   VaeAttention middle_attention_;

@@ -21,11 +21,18 @@ _needs_nvrtc = pytest.mark.skipif(
 @_needs_nvrtc
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_89", "sm_90", "sm_100"])
 def test_they_compile_for_every_gpu_that_has_bfloat16(architecture: str) -> None:
-    transformer, group_norm = _core.compile_kernels(architecture)
+    transformer, vae = _core.compile_kernels(architecture)
     for kernel in (b"NormScale", b"GateAddNorm", b"HeadNormTurn", b"SiluMul"):
         assert kernel in transformer
-    for kernel in (b"GroupMoments", b"GroupScales", b"GroupApply"):
-        assert kernel in group_norm
+    for kernel in (
+        b"GroupMoments",
+        b"GroupScales",
+        b"GroupApply",
+        b"SumWithBias",
+        b"DoubleSize",
+        b"ScaledSoftmax",
+    ):
+        assert kernel in vae
 
 
 @_needs_nvrtc
