@@ -1,0 +1,153 @@
+"""Images of `hearth run` on their way to files, while the next run computes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["headless_runs"]
+pytest.importorskip("headless_runs")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from headless_runs import Run, options  # noqa: E402
+from hearth import cli, png, zimage  # noqa: E402
+from hearth.headless import image_writer, images, nodes_sampling  # noqa: E402
+from hearth.headless.image_writer import ImageFile, ImageWriter  # noqa: E402
+from hearth.headless.images import find_series  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from benchmarks.harness import toy_zimage  # noqa: E402
+
+PIXELS = np.zeros((4, 4, 3), np.uint8)
+
+
+def test_the_next_run_samples_while_an_image_is_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, encodings, sample = png.encode, [], nodes_sampling._sampled
+    sampled_again = threading.Event()
+    samplings = []
+
+    def held(*args: Any) -> bytes:
+        encodings.append(len(samplings))
+        assert len(encodings) > 1 or sampled_again.wait(60)
+        return encode(*args)
+
+    def counted(*args: Any) -> Any:
+        samplings.append(1)
+        latents = sample(*args)
+        if len(samplings) == 2:
+            sampled_again.set()
+        return latents
+
+    monkeypatch.setattr(png, "encode", held)
+    monkeypatch.setattr(nodes_sampling, "_sampled", counted)
+    Path("prompts.txt").write_text("a cat\na dog\n")
+    first, second = run(toy_zimage.graph(), further=["--prompts", "prompts.txt"])["runs"]
+    assert [first["prompt"], second["prompt"]] == ["a cat", "a dog"]
+    assert 0 < first["computing_seconds"] < first["seconds"]
+    for each in (first, second):
+        Image.open(each["files"][0]).load()
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Nothing is encoded before it is set."""
+    go, encode = threading.Event(), png.encode
+
+    def wait(*args: Any) -> bytes:
+        assert go.wait(20)
+        return encode(*args)
+
+    monkeypatch.setattr(png, "encode", wait)
+    return go
+
+
+def test_a_third_image_waits_for_the_first(held: threading.Event, tmp_path: Path) -> None:
+    files = [ImageFile(tmp_path / f"{number}.png", PIXELS, {}) for number in range(3)]
+    found: list[bool] = []
+    with ImageWriter() as writer:
+        for file in files[:2]:
+            writer.begin(file)
+
+        def third() -> None:
+            writer.begin(files[2])
+            found.append(held.is_set())
+
+        assert not writer._free.acquire(blocking=False)
+        waiting = threading.Thread(target=third)
+        waiting.start()
+        held.set()
+        waiting.join(20)
+    assert found == [True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "2.png"]
+
+
+def test_the_number_of_an_image_under_way_is_taken(held: threading.Event, tmp_path: Path) -> None:
+    with ImageWriter() as writer:
+        first = find_series(tmp_path, "a", (4, 4), writer.names_in)
+        writer.begin(ImageFile(first.path(0), PIXELS, {}))
+        assert not first.path(0).exists()
+        assert find_series(tmp_path, "a", (4, 4), writer.names_in).number == 2
+        assert find_series(tmp_path, "b", (4, 4), writer.names_in).number == 1
+        held.set()
+    assert first.path(0).exists()
+
+
+def test_an_image_that_cannot_be_written_fails_its_node(
+    place: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("output").mkdir()
+    Path("output/sub").write_text("a file where a folder is to be")
+    further = ["--set", "save.filename_prefix=sub/a"]
+    assert cli.main(options(models, [toy_zimage.graph()], *further)) == 1
+    assert "node save (SaveImage): [Errno 17] File exists" in capsys.readouterr().err
+    assert json.loads(Path("report.json").read_text())["runs"] == []
+
+
+def test_a_later_runs_failure_leaves_the_earlier_runs_image_and_report(
+    place: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, write_whole = threading.Event(), image_writer.write_whole
+    sample, samplings = nodes_sampling._sampled, []
+
+    def late(*args: Any) -> None:
+        assert failing.wait(60)
+        write_whole(*args)
+
+    def fails(*args: Any) -> Any:
+        samplings.append(1)
+        if len(samplings) == 2:
+            failing.set()
+            raise RuntimeError("the device is gone")
+        return sample(*args)
+
+    monkeypatch.setattr(image_writer, "write_whole", late)
+    monkeypatch.setattr(nodes_sampling, "_sampled", fails)
+    Path("prompts.txt").write_text("a cat\na dog\n")
+    assert cli.main(options(models, [toy_zimage.graph()], "--prompts", "prompts.txt")) == 1
+    (entry,) = json.loads(Path("report.json").read_text())["runs"]
+    Image.open(entry["files"][0]).load()
+
+
+def test_where_no_memory_can_be_pinned_the_bytes_come_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class OnDevice:
+        is_cuda, shape = True, (1, 2, 2, 3)
+
+        def cpu(self) -> Any:
+            return torch.full(self.shape, 7, dtype=torch.uint8)
+
+    def refuses(*args: Any, **options: Any) -> Any:
+        assert options["pin_memory"]
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(zimage, "as_bytes", lambda each: OnDevice())
+    monkeypatch.setattr(images.torch, "empty", refuses)
+    assert images.host_bytes(None).tolist() == np.full((1, 2, 2, 3), 7).tolist()
