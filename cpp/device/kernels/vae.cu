@@ -98,7 +98,8 @@ __device__ Moments Joined(Moments a, float a_count, Moments b, float b_count) {
 
 // Pixels of part `part` when `parts` share `pixels`: from First(part) to before First(part + 1).
 __device__ int First(int part, int parts, int pixels) {
-  return static_cast<int>(static_cast<long long>(pixels) * part / parts);
+  const int rest = pixels % parts;
+  return pixels / parts * part + (part < rest ? part : rest);
 }
 
 // Of a column of eight channels: the sums of each half of them, and of their squares.
