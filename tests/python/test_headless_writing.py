@@ -48,9 +48,11 @@ def test_the_next_run_samples_while_an_image_is_written(
     monkeypatch.setattr(png, "encode", held)
     monkeypatch.setattr(nodes_sampling, "_sampled", counted)
     Path("prompts.txt").write_text("a cat\na dog\n")
-    first, second = run(toy_zimage.graph(), further=["--prompts", "prompts.txt"])["runs"]
+    report = run(toy_zimage.graph(), further=["--prompts", "prompts.txt"])
+    first, second = report["runs"]
     assert [first["prompt"], second["prompt"]] == ["a cat", "a dog"]
-    assert 0 < first["computing_seconds"] < first["seconds"]
+    assert 0 < first["computing_seconds"] < first["seconds"] < report["seconds"]
+    assert report["seconds"] < first["seconds"] + second["seconds"]
     for each in (first, second):
         Image.open(each["files"][0]).load()
 

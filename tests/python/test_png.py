@@ -173,3 +173,13 @@ def test_while_the_interpreter_ends_the_image_is_still_whole() -> None:
         timeout=60,
     )
     assert_strict(done.stdout, np.zeros((200, 300, 3), np.uint8))
+
+
+@pytest.mark.parametrize("strips", [1, 2, 9])
+def test_libpng_reads_what_was_written(compressor: str, strips: int) -> None:
+    torch = pytest.importorskip("torch", reason="NOT RUN, needs torch and torchvision's libpng")
+    libpng = pytest.importorskip("torchvision.io", reason="NOT RUN, needs torchvision's libpng")
+    for pixels in (noise(1, 500, 3), noise(333, 257, 4), np.zeros((9, 1, 3), np.uint8)):
+        file = torch.frombuffer(bytearray(png.encode(pixels, {"a": "雪"}, strips)), dtype=torch.uint8)
+        found = libpng.decode_png(file, libpng.ImageReadMode.UNCHANGED)
+        assert np.array_equal(found.permute(1, 2, 0).numpy(), pixels)

@@ -38,6 +38,7 @@ def write(path: Path, device: str, entries: Sequence[Entry]) -> None:
     body = {
         "hearth": hearth.__version__,
         "device": device,
+        "seconds": _all_seconds([record for _, record in entries]),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "cache": hearth.runtime().cache.stats(),
         "config": {"source": hearth.runtime().config_source, "values": hearth.runtime().config},
@@ -45,6 +46,13 @@ def write(path: Path, device: str, entries: Sequence[Entry]) -> None:
     }
     text = json.dumps(body, indent=2, default=str) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _all_seconds(records: Sequence[RunRecord]) -> float:
+    """From the begin of the first run to the last file. Less than the sum where runs overlap."""
+    if not records:
+        return 0.0
+    return max(each.began + each.seconds for each in records) - records[0].began
 
 
 def _run(record: RunRecord) -> dict[str, Any]:
