@@ -180,6 +180,7 @@ def test_libpng_reads_what_was_written(compressor: str, strips: int) -> None:
     torch = pytest.importorskip("torch", reason="NOT RUN, needs torch and torchvision's libpng")
     libpng = pytest.importorskip("torchvision.io", reason="NOT RUN, needs torchvision's libpng")
     for pixels in (noise(1, 500, 3), noise(333, 257, 4), np.zeros((9, 1, 3), np.uint8)):
-        file = torch.frombuffer(bytearray(png.encode(pixels, {"a": "雪"}, strips)), dtype=torch.uint8)
-        found = libpng.decode_png(file, libpng.ImageReadMode.UNCHANGED)
+        file = bytearray(png.encode(pixels, {"a": "雪"}, strips))
+        data = torch.frombuffer(file, dtype=torch.uint8)
+        found = libpng.decode_png(data, libpng.ImageReadMode.UNCHANGED)
         assert np.array_equal(found.permute(1, 2, 0).numpy(), pixels)
