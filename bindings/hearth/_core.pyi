@@ -570,9 +570,9 @@ def check_sharded_set(path: os.PathLike | str | bytes, roots: collections.abc.Se
     """
     Checks a .safetensors.index.json and all its files.
     """
-def compile_kernels(architecture: str) -> tuple[bytes, bytes]:
+def compile_kernels(architecture: str) -> tuple[bytes, bytes, bytes]:
     """
-    The engine's kernels, those of the transformer and the VAE, for "sm_90" and the like; no GPU is needed. Raises CudaError, also
+    The engine's kernels, of the transformer, the VAE and 8-bit products (empty below 8.9), for "sm_90" and the like; no GPU is needed. Raises CudaError, also
     where no NVRTC is in the process: import torch first.
     """
 def identify_file(path: os.PathLike | str | bytes) -> FileIdentity:

@@ -286,6 +286,14 @@ class EngineRequest:
         `kind`: of a ModelKey. `paths`: one file, or the shards of one model.
         """
     @property
+    def fp8(self) -> bool:
+        """
+        With `fused`: a transformer's matrix products in 8-bit floats; experimental.
+        """
+    @fp8.setter
+    def fp8(self, arg1: bool) -> None:
+        ...
+    @property
     def fused(self) -> bool:
         """
         On a GPU: fewer passes over memory, with fewer roundings than ComfyUI's.

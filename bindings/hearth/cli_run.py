@@ -18,6 +18,10 @@ from hearth.headless.request import Request, prepare
 HELP = "run ComfyUI workflows (API format) without ComfyUI, on hearth's own Z-Image engine"
 _REFUSED = 2
 _FAILED = 1
+_NUMBERS = {
+    "parity": "on a GPU: round where ComfyUI does; slower",
+    "fp8": "on a GPU, experimental: multiply in 8-bit floats; faster, other images",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hearth.json; default: the one that HEARTH_CONFIG names",
     )
     add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
-    add("--parity", action="store_true", help="on a GPU: round where ComfyUI does; slower")
+    numbers = parser.add_mutually_exclusive_group()
+    for name, meaning in _NUMBERS.items():
+        numbers.add_argument(
+            f"--{name}", action="store_const", dest="numbers", const=name, help=meaning
+        )
+    parser.set_defaults(numbers="fast")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         tokenizer=arguments.tokenizer,
         config=arguments.config,
         device=arguments.device,
-        parity=arguments.parity,
+        numbers=arguments.numbers,
     )
     try:
         job = prepare(request)

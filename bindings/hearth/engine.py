@@ -28,6 +28,9 @@ else:
 import torch
 
 Kind = Literal["checkpoint", "diffusion_model", "text_encoder", "vae"]
+Numbers = Literal["parity", "fast", "fp8"]
+"""How a GPU computes: rounding where ComfyUI does; with hearth's kernels, which round less often;
+besides, experimental, a transformer's matrix products in 8-bit floats."""
 Dtype = Any
 
 
@@ -122,29 +125,29 @@ def acquire(
     *,
     compute_type: Dtype,
     device: str = "cpu",
-    fused: bool = False,
+    numbers: Numbers = "parity",
     requested_by: str = "",
 ) -> Model:
     """The model, loaded first if it is not resident.
 
-    `fused`: on a GPU, with hearth's kernels, which round less often than ComfyUI does.
-
-    Raises CheckpointNotFoundError, CheckpointCorruptError, and CheckpointMismatchError for a file
-    of another kind. REQUIRES: start() was called on this thread.
+    Raises CheckpointNotFoundError, CheckpointCorruptError, CheckpointMismatchError for a file of
+    another kind, and HearthError where the GPU has no 8-bit floats. REQUIRES: start() was called on
+    this thread.
     """
-    request = _request(file, compute_type, device)
-    request.fused = fused
+    request = _request(file, compute_type, device, numbers)
     request.node = requested_by
     return Model(_torch.acquire_engine_model(request))
 
 
 def key_of(
-    file: ModelFile, *, compute_type: Dtype, device: str = "cpu", fused: bool = False
+    file: ModelFile,
+    *,
+    compute_type: Dtype,
+    device: str = "cpu",
+    numbers: Numbers = "parity",
 ) -> hearth.ModelKey:
     """What the model is called in the cache; for pinning. Raises CheckpointNotFoundError."""
-    request = _request(file, compute_type, device)
-    request.fused = fused
-    key: hearth.ModelKey = request.key
+    key: hearth.ModelKey = _request(file, compute_type, device, numbers).key
     return key
 
 
@@ -155,12 +158,15 @@ def tidy() -> None:
     hearth.runtime().host_tier.tidy()
 
 
-def _request(file: ModelFile, compute_type: Dtype, device: str) -> _torch.EngineRequest:
+def _request(
+    file: ModelFile, compute_type: Dtype, device: str, numbers: Numbers
+) -> _torch.EngineRequest:
     paths = [os.fspath(path) for path in file.paths]
     request = _torch.EngineRequest(file.kind, file.loader, file.name, paths)
     request.options = file.options
     request.device = torch.device(device)
     request.compute_type = compute_type
+    request.fused, request.fp8 = numbers != "parity", numbers == "fp8"
     return request
 
 

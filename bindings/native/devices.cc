@@ -155,15 +155,20 @@ void BindDevices(py::module_& module) {
       [](const std::string& architecture) {
         std::string transformer;
         std::string vae;
+        std::string quantise;  // empty where there are no such numbers
         {
           const py::gil_scoped_release release;
           transformer = CompileKernels(TransformerKernelText(), "transformer.cu", architecture);
           vae = CompileKernels(VaeKernelText(), "vae.cu", architecture);
+          if (architecture >= "sm_89" || architecture.size() > 5) {
+            quantise = CompileKernels(QuantiseKernelText(), "quantise.cu", architecture);
+          }
         }
-        return std::pair(py::bytes(transformer), py::bytes(vae));
+        return std::tuple(py::bytes(transformer), py::bytes(vae), py::bytes(quantise));
       },
       "architecture"_a,
-      "The engine's kernels, those of the transformer and the VAE, for \"sm_90\" and the like; no "
+      "The engine's kernels, of the transformer, the VAE and 8-bit products (empty below 8.9), for "
+      "\"sm_90\" and the like; no "
       "GPU is needed. Raises CudaError, also\n"
       "where no NVRTC is in the process: import torch first.");
 }

@@ -61,6 +61,12 @@ std::shared_ptr<const EngineKernels> CudaHost::Kernels(int index) {
   return kernels;
 }
 
+EngineKernels::EngineKernels(const std::shared_ptr<const CudaDevice>& device)
+    : transformer(device), vae(device) {
+  if (transformer.compute_capability() < RowQuantiser::kMinComputeCapability) return;
+  quantiser = std::make_unique<const RowQuantiser>(device);
+}
+
 void CudaHost::Abandon() {
   MutexLock lock(mutex_);
   for (const auto& [index, device] : devices_) device->Abandon();

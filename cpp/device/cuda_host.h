@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "device/cuda_device.h"
 #include "device/cuda_registrar.h"
+#include "device/row_quantiser.h"
 #include "device/transformer_kernels.h"
 #include "device/vae_kernels.h"
 #include "hosttier/host_registrar.h"
@@ -26,10 +27,10 @@ struct DeviceInfo {
 
 // What the engine computes with on one device, beside torch.
 struct EngineKernels {
-  explicit EngineKernels(const std::shared_ptr<const CudaDevice>& device)
-      : transformer(device), vae(device) {}
+  explicit EngineKernels(const std::shared_ptr<const CudaDevice>& device);
   TransformerKernels transformer;
   VaeKernels vae;
+  std::unique_ptr<const RowQuantiser> quantiser;  // null: the device has no 8-bit floats
 };
 
 struct DeviceReport {

@@ -25,9 +25,17 @@ std::shared_ptr<const EngineKernels> KernelsFor(Runtime& runtime, at::Device dev
   }
 }
 
+void RequireShortProducts(const EnginePlacement& placement) {
+  if (placement.kernels && placement.kernels->quantiser) return;
+  throw Error(
+      "Products in 8-bit floats need a GPU of compute capability 8.9 (Ada, Hopper) or higher and "
+      "hearth's kernels; leave fp8 off.");
+}
+
 LoadRequest CacheRequest(Runtime& runtime, const EngineRequest& request) {
   EngineLoader::Wish wish = request.wish;
   if (request.fused) wish.placement.kernels = KernelsFor(runtime, wish.placement.device);
+  if (wish.placement.has_short_products) RequireShortProducts(wish.placement);
   LoadRequest wanted;
   wanted.key = EngineKey(request);
   wanted.loader = std::make_shared<EngineLoader>(*runtime.host_tier(), std::move(wish));
@@ -51,6 +59,7 @@ ModelKey EngineKey(const EngineRequest& request) {
   key.options += placement.device.str();
   key.options += std::string(" compute=") + c10::toString(placement.compute_type);
   if (request.fused) key.options += " fused";
+  if (placement.has_short_products) key.options += " fp8";
   key.options += " " + request.options;
   for (const std::string& path : request.wish.paths) {
     if (!key.identity.empty()) key.identity += ' ';

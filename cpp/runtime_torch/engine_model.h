@@ -28,6 +28,9 @@ struct EnginePlacement {
   at::ScalarType compute_type = at::kFloat;
   // Of that device; null: ComfyUI's roundings, more passes over memory.
   std::shared_ptr<const EngineKernels> kernels = nullptr;
+  // A transformer's matrix products in 8-bit floats; experimental. REQUIRES: kernels that have
+  // them.
+  bool has_short_products = false;
 };
 
 // The parts of Z-Image that a model has; null: its file has none of them.

@@ -34,14 +34,19 @@ JointAttention::JointAttention(const WeightScope& scope, std::int64_t width, dou
       key_norm_(scope.Under(IsFused(scope) ? "k_norm." : "norm_k."), query_norm_.width(),
                 qk_norm_eps),
       heads_(width / query_norm_.width()),
-      steps_(std::move(steps)) {}
+      steps_(std::move(steps)) {
+  if (!steps_.has_short_products()) return;
+  for (Linear& projection : projections_) projection.Quantise();
+  out_.Quantise();
+}
 
 std::vector<at::Tensor> JointAttention::Project(const at::Tensor& x) const {
+  const MatrixInput input = steps_.Input(x);
   std::vector<at::Tensor> parts;
   if (projections_.size() == 1) {
-    parts = projections_.front()(x).chunk(3, -1);
+    parts = projections_.front()(input).chunk(3, -1);
   } else {
-    for (const Linear& projection : projections_) parts.push_back(projection(x));
+    for (const Linear& projection : projections_) parts.push_back(projection(input));
   }
   for (at::Tensor& part : parts) part = part.unflatten(-1, {heads_, query_norm_.width()});
   return parts;
@@ -53,7 +58,7 @@ at::Tensor JointAttention::operator()(const at::Tensor& x, const RopeTable& rope
       steps_.NormAndTurn({parts[0], query_norm_}, {parts[1], key_norm_}, rope);
   const at::Tensor attended =
       steps_.Attend({turned.queries, turned.keys, parts[2].transpose(1, 2), /*is_causal=*/false});
-  return out_(attended.transpose(1, 2).flatten(2));
+  return out_(steps_.Input(attended.transpose(1, 2).flatten(2)));
 }
 
 }  // namespace hearth

@@ -9,10 +9,16 @@ FeedForward::FeedForward(const WeightScope& scope, std::int64_t width, const Nam
     : gate_(scope.Under(names.gate), kAnySize, width, false),
       up_(scope.Under(names.up), gate_.rows(), width, false),
       down_(scope.Under(names.down), width, gate_.rows(), false),
-      steps_(std::move(steps)) {}
+      steps_(std::move(steps)) {
+  if (!steps_.has_short_products()) return;
+  gate_.Quantise();
+  up_.Quantise();
+  down_.Quantise();
+}
 
 at::Tensor FeedForward::operator()(const at::Tensor& x) const {
-  return down_(steps_.SiluMul(gate_(x), up_(x)));
+  const MatrixInput input = steps_.Input(x);
+  return down_(steps_.Input(steps_.SiluMul(gate_(input), up_(input))));
 }
 
 }  // namespace hearth

@@ -1,11 +1,13 @@
 #include "zimage/fused_steps.h"
 
 #include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
 
 #include <tuple>
+#include <utility>
 
 #include "zimage/device_tensor.h"
 
@@ -36,6 +38,24 @@ TransformerKernels::Rows RowsOf(const at::Tensor& x, const RmsNorm& norm) {
 }
 
 }  // namespace
+
+FusedSteps FusedSteps::WithShortProducts(std::shared_ptr<const RowQuantiser> quantiser) const {
+  FusedSteps steps = *this;
+  steps.quantiser_ = std::move(quantiser);
+  return steps;
+}
+
+MatrixInput FusedSteps::Input(const at::Tensor& x) const {
+  if (!quantiser_) return {x, {}};
+  const at::Tensor plain = x.contiguous();
+  const std::int64_t width = plain.size(-1);
+  const std::int64_t rows = plain.numel() / width;
+  MatrixInput input{at::empty_like(plain, plain.options().dtype(at::kFloat8_e4m3fn)),
+                    at::empty({rows, 1}, plain.options().dtype(at::kFloat))};
+  quantiser_->Run({rows, width, AddressOf(plain), AddressOf(input.values), AddressOf(input.scales)},
+                  StreamOf(plain));
+  return input;
+}
 
 bool FusedSteps::TakesRows(const at::Tensor& x, const RmsNorm& norm) const {
   return kernels_ && IsPlain(x) && IsPlain(norm.weight()) && norm.width() % kAlignment == 0 &&

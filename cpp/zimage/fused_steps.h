@@ -6,7 +6,9 @@
 #include <memory>
 #include <utility>
 
+#include "device/row_quantiser.h"
 #include "device/transformer_kernels.h"
+#include "zimage/linear.h"
 #include "zimage/norm.h"
 #include "zimage/rope.h"
 
@@ -20,6 +22,12 @@ class FusedSteps {
   FusedSteps() = default;
   explicit FusedSteps(std::shared_ptr<const TransformerKernels> kernels)
       : kernels_(std::move(kernels)) {}
+  // The same with matrix products in 8-bit floats. REQUIRES: kernels, of the same device.
+  FusedSteps WithShortProducts(std::shared_ptr<const RowQuantiser> quantiser) const;
+
+  bool has_short_products() const { return quantiser_ != nullptr; }
+  // What goes into one or more matrices: quantised for short products.
+  MatrixInput Input(const at::Tensor& x) const;
 
   // How a branch goes back into the stream it came from: normed, then times `gate`.
   struct Return {
@@ -72,6 +80,7 @@ class FusedSteps {
               const Entry* next, const Sum& out) const;
 
   std::shared_ptr<const TransformerKernels> kernels_;  // null: tensor operations
+  std::shared_ptr<const RowQuantiser> quantiser_;      // null: products of the inputs' own type
 };
 
 }  // namespace hearth

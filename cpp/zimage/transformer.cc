@@ -113,7 +113,8 @@ Transformer::Transformer(const WeightScope& scope, const TransformerOptions& opt
   const BlockOptions blocks{width, options.qk_norm_eps, steps_};
   noise_refiner_ = ReadBlocks<ModulatedBlock>(scope, "noise_refiner", blocks, time_.width());
   context_refiner_ = ReadBlocks<TransformerBlock>(scope, "context_refiner", blocks);
-  layers_ = ReadBlocks<ModulatedBlock>(scope, "layers", blocks, time_.width());
+  const BlockOptions main{width, options.qk_norm_eps, steps_.WithShortProducts(options.quantiser)};
+  layers_ = ReadBlocks<ModulatedBlock>(scope, "layers", main, time_.width());
 }
 
 at::Tensor Transformer::Padded(const at::Tensor& tokens, const at::Tensor& token) const {

@@ -26,6 +26,9 @@ struct TransformerOptions {
   // Of that device, for fewer passes over memory; null: tensor operations, with ComfyUI's
   // roundings.
   std::shared_ptr<const TransformerKernels> kernels = nullptr;
+  // Of that device, for matrix products of the main layers in 8-bit floats, with a scale for each
+  // row of weights and inputs; experimental. REQUIRES: kernels.
+  std::shared_ptr<const RowQuantiser> quantiser = nullptr;
 };
 
 // A prompt as far as no image is needed for it: embedded, padded and refined.

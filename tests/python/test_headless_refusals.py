@@ -333,12 +333,19 @@ def test_a_refusal_needs_no_torch(place: Path) -> None:
     assert "the package torch is needed" in lines[1]
 
 
-def test_a_gpu_that_is_not_there_is_told(refused: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("option", ["--device cuda", "--fp8"])
+def test_a_gpu_that_is_not_there_is_told(
+    refused: Run, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
     nothing = SimpleNamespace(devices=[], reason="no driver is loaded")
     monkeypatch.setattr(device, "probe", lambda: nothing)
-    code, lines = refused(graphs.z_image(), "--device", "cuda")
-    assert code == 2
-    assert lines == ["hearth: --device cuda: there is no GPU: no driver is loaded"]
+    code, lines = refused(graphs.z_image(), *option.split())
+    assert (code, lines) == (2, [f"hearth: {option}: there is no GPU: no driver is loaded"])
+
+
+def test_8_bit_floats_on_a_cpu_are_refused(refused: Run) -> None:
+    code, lines = refused(graphs.z_image(), "--fp8", "--device", "cpu")
+    assert (code, lines) == (2, ["hearth: --fp8: is for a GPU, and --device cpu was given"])
 
 
 @pytest.mark.parametrize(

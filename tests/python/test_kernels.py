@@ -21,7 +21,7 @@ _needs_nvrtc = pytest.mark.skipif(
 @_needs_nvrtc
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_89", "sm_90", "sm_100"])
 def test_they_compile_for_every_gpu_that_has_bfloat16(architecture: str) -> None:
-    transformer, vae = _core.compile_kernels(architecture)
+    transformer, vae, quantise = _core.compile_kernels(architecture)
     for kernel in (b"NormScale", b"GateAddNorm", b"HeadNormTurn", b"SiluMul"):
         assert kernel in transformer
     for kernel in (
@@ -33,6 +33,7 @@ def test_they_compile_for_every_gpu_that_has_bfloat16(architecture: str) -> None
         b"ScaledSoftmax",
     ):
         assert kernel in vae
+    assert (b"QuantiseRows" in quantise) == (architecture != "sm_80")  # has no such numbers
 
 
 @_needs_nvrtc

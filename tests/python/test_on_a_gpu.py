@@ -62,10 +62,12 @@ def cache() -> Iterator[Any]:
     engine.tidy()
 
 
-def acquire(models: Path, name: str, *, fused: bool, kind: Any = torch.bfloat16) -> engine.Model:
+def acquire(
+    models: Path, name: str, numbers: engine.Numbers = "fast", kind: Any = torch.bfloat16
+) -> engine.Model:
     kinds = {"text": "text_encoder", "vae": "vae"}
     file = engine.ModelFile(kinds.get(name, "diffusion_model"), "Loader", name, (models / name,))  # type: ignore[arg-type]
-    return engine.acquire(file, compute_type=kind, device="cuda", fused=fused)
+    return engine.acquire(file, compute_type=kind, device="cuda", numbers=numbers)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -139,7 +141,7 @@ def test_fifty_demotions_and_promotions_compute_the_same_and_load_once(
     found: list[Tensor] = []
 
     def turn(_: int) -> None:
-        with acquire(models, "dit_a", fused=True) as model:
+        with acquire(models, "dit_a") as model:
             found.append(steps(model, latents, prompt, None).cpu())
         cache.trim(0, _ALL, "a test")
         assert cache.stats()["resident"] == 1
@@ -153,7 +155,7 @@ def test_five_hundred_switches_leave_no_holes(models: Path, cache: Any) -> None:
     latents, prompt = normal(1, 16, 16, 16, seed=1), zimage.Prompt(normal(1, 9, 256, seed=2))
 
     def turn(number: int) -> None:
-        with acquire(models, f"dit_{'abc'[number % 3]}", fused=True) as model:
+        with acquire(models, f"dit_{'abc'[number % 3]}") as model:
             steps(model, latents, prompt, None)
         if number % 2:
             cache.trim(0, _ALL, "a test")
@@ -163,11 +165,11 @@ def test_five_hundred_switches_leave_no_holes(models: Path, cache: Any) -> None:
 
 def test_the_fused_transformer_errs_no_more_than_the_plain_one(models: Path) -> None:
     exact, plain, fused = (
-        acquire(models, "dit_a", fused=is_fused, kind=kind)
-        for is_fused, kind in (
-            (False, torch.float32),
-            (False, torch.bfloat16),
-            (True, torch.bfloat16),
+        acquire(models, "dit_a", numbers, kind)
+        for numbers, kind in (
+            ("parity", torch.float32),
+            ("parity", torch.bfloat16),
+            ("fast", torch.bfloat16),
         )
     )
     for batch, height, width, words in ((1, 16, 16, 9), (2, 9, 15, 33), (1, 40, 24, 64)):
@@ -180,11 +182,11 @@ def test_the_fused_transformer_errs_no_more_than_the_plain_one(models: Path) -> 
 
 def test_the_fused_text_encoder_errs_no_more_than_the_plain_one(models: Path) -> None:
     exact, plain, fused = (
-        acquire(models, "text", fused=is_fused, kind=kind).text_encoder
-        for is_fused, kind in (
-            (False, torch.float32),
-            (False, torch.bfloat16),
-            (True, torch.bfloat16),
+        acquire(models, "text", numbers, kind).text_encoder
+        for numbers, kind in (
+            ("parity", torch.float32),
+            ("parity", torch.bfloat16),
+            ("fast", torch.bfloat16),
         )
     )
     assert exact is not None and plain is not None and fused is not None
@@ -197,11 +199,11 @@ def test_the_fused_text_encoder_errs_no_more_than_the_plain_one(models: Path) ->
 
 def test_the_fused_vae_errs_no_more_than_the_plain_one(models: Path) -> None:
     exact, plain, fused = (
-        acquire(models, "vae", fused=is_fused, kind=kind).vae
-        for is_fused, kind in (
-            (False, torch.float32),
-            (False, torch.bfloat16),
-            (True, torch.bfloat16),
+        acquire(models, "vae", numbers, kind).vae
+        for numbers, kind in (
+            ("parity", torch.float32),
+            ("parity", torch.bfloat16),
+            ("fast", torch.bfloat16),
         )
     )
     assert exact is not None and plain is not None and fused is not None
@@ -212,8 +214,17 @@ def test_the_fused_vae_errs_no_more_than_the_plain_one(models: Path) -> None:
         assert not torch.equal(short, rounded)
 
 
+def test_8_bit_products_stay_near(models: Path) -> None:
+    exact = acquire(models, "dit_a", "parity", torch.float32)
+    short = acquire(models, "dit_a", "fp8")
+    assert short.key != exact.key
+    latents, prompt = normal(1, 16, 16, 16, seed=1), zimage.Prompt(normal(1, 9, 256, seed=2))
+    off = error(*(steps(model, latents, prompt, None) for model in (short, exact)))
+    assert 1e-3 < off < 0.15
+
+
 def test_recorded_steps_are_the_computed_ones_to_the_bit(models: Path) -> None:
-    model = acquire(models, "dit_a", fused=True)
+    model = acquire(models, "dit_a")
     assert model.programs is not None
     model.programs.record_by(step_graphs.recorder)
     for seed in range(4):
@@ -229,7 +240,7 @@ def test_recorded_steps_do_not_keep_an_evicted_model(models: Path, cache: Any) -
     latents, prompt = normal(1, 16, 64, 64, seed=1), zimage.Prompt(normal(1, 9, 256, seed=2))
 
     def turn(number: int) -> None:
-        with acquire(models, f"dit_{'abc'[number % 3]}", fused=True) as model:
+        with acquire(models, f"dit_{'abc'[number % 3]}") as model:
             assert model.programs is not None
             model.programs.record_by(step_graphs.recorder)
             steps(model, latents, prompt, model.programs)

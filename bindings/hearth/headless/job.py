@@ -22,11 +22,11 @@ def run_job(job: Job) -> None:
     """Every run of the job, and its report. Raises HearthError; what was written before stays."""
     where = job.request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     engine.start()
-    fast = where != "cpu" and not job.request.parity
     runs = ToldRuns(job.count)
     try:
         with listener(job.count) as shown, ImageWriter() as writer, runs:
-            place = Place(job.models, job.request.out, where, fast, job.tokenizer, writer)
+            where_to = job.models, job.request.out
+            place = Place(*where_to, where, job.request.numbers, job.tokenizer, writer)
             executor = Executor(place, TellingListener(shown, runs))
             for number, run in enumerate(job.runs(), start=1):
                 record = executor.run(run.plan)

@@ -90,8 +90,8 @@ def _reference(work: Work, class_name: str, inputs: dict[str, Any]) -> ModelRef:
     place = work.run.place
     # As ComfyUI's input `device` of CLIPLoader has it.
     device = "cpu" if inputs.get("device") == "cpu" else place.device
-    fast = place.fast and device != "cpu"
-    return ModelRef(file_of(class_name, inputs, place.models), device, fast)
+    numbers = place.numbers if device != "cpu" else "parity"
+    return ModelRef(file_of(class_name, inputs, place.models), device, numbers)
 
 
 def _erase(work: Work, name: str) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import hearth
 from hearth import device, qwen_tokenizer
@@ -35,8 +35,8 @@ class Request:
     config: Path | None = None
     device: str | None = None
     """cpu or cuda; None: a GPU where there is one."""
-    parity: bool = False
-    """On a GPU: round where ComfyUI does."""
+    numbers: Literal["parity", "fast", "fp8"] = "fast"
+    """On a GPU; as engine.Numbers, which would import torch."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def prepare(request: Request) -> Job:
     if writes_latents and whole and not any(map(_samples, whole)):
         faults.append(Fault("--latent-out: no sampler is there whose latents could be written"))
     faults += needs.missing_packages(whole, writes_latents=writes_latents)
-    faults += _config_faults(job) + _device_faults(request.device)
+    faults += _config_faults(job) + _device_faults(request)
     job.tokenizer, further = needs.tokenizer_for(whole, job.prompts, request.tokenizer)
     if faults + further:
         raise RefusedError([*faults, *further])
@@ -162,13 +162,16 @@ def _config_faults(job: Job) -> list[Fault]:
     return [Fault(f"--config {path.name}: {one['pointer']}: {one['message']}") for one in found]
 
 
-def _device_faults(wanted: str | None) -> list[Fault]:
-    if wanted != "cuda":
+def _device_faults(request: Request) -> list[Fault]:
+    if request.numbers == "fp8" and request.device == "cpu":
+        return [Fault("--fp8: is for a GPU, and --device cpu was given")]
+    asked = {"--device cuda": request.device == "cuda", "--fp8": request.numbers == "fp8"}
+    wants = [name for name, is_asked in asked.items() if is_asked]
+    found = device.probe() if wants else None
+    if found is None or found.devices:
         return []
-    found = device.probe()
-    if found.devices:
-        return []
-    return [Fault(f"--device cuda: there is no GPU: {found.reason or 'the driver lists none'}")]
+    reason = found.reason or "the driver lists none"
+    return [Fault(f"{name}: there is no GPU: {reason}") for name in wants]
 
 
 def _unwritable(name: str, folder: Path) -> list[Fault]:

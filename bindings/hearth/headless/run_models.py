@@ -23,8 +23,7 @@ class ModelRef:
 
     file: engine.ModelFile
     device: str
-    fast: bool = False
-    """With hearth's kernels and short numbers everywhere; on a GPU only."""
+    numbers: engine.Numbers = "parity"
     shift: float = 3.0
     """Of a MODEL's noise levels; Z-Image's own until a node says otherwise."""
 
@@ -60,7 +59,7 @@ class RunModels:
                 ref.file,
                 compute_type=compute_type(ref),
                 device=ref.device,
-                fused=ref.fast,
+                numbers=ref.numbers,
                 requested_by=f"{node.id} ({node.class_name})",
             )
         return self._open[place]
@@ -80,10 +79,11 @@ class RunModels:
 def key_of(ref: ModelRef) -> hearth.ModelKey:
     """What the model is called in the cache."""
     kind = compute_type(ref)
-    return engine.key_of(ref.file, compute_type=kind, device=ref.device, fused=ref.fast)
+    return engine.key_of(ref.file, compute_type=kind, device=ref.device, numbers=ref.numbers)
 
 
 def compute_type(ref: ModelRef) -> Any:
-    """As ComfyUI: float32 on a CPU and for text encoders, bfloat16 elsewhere; fast: everywhere."""
-    is_text = ref.file.kind == "text_encoder" and not ref.fast
+    """As ComfyUI: float32 on a CPU and for text encoders, bfloat16 elsewhere. Without
+    parity bfloat16 on a GPU."""
+    is_text = ref.file.kind == "text_encoder" and ref.numbers == "parity"
     return torch.float32 if is_text or ref.device == "cpu" else torch.bfloat16

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hearth import qwen_tokenizer, zimage
+from hearth import engine, qwen_tokenizer, zimage
 from hearth.errors import HearthError
 from hearth.headless.checks import PlannedNode
 from hearth.headless.image_writer import ImageWriter
@@ -39,8 +39,7 @@ class Place:
     models: ModelLists
     out: Path
     device: str
-    fast: bool
-    """Whether to compute with fewer roundings than ComfyUI does."""
+    numbers: engine.Numbers
     tokenizer: qwen_tokenizer.Tokenizer | None
     writer: ImageWriter
     embeddings: Any = field(default_factory=lambda: zimage.EmbeddingCache(_EMBEDDINGS))

@@ -60,6 +60,10 @@ void BindRequest(py::module_& module) {
       .def_readwrite("fused", &Self::fused,
                      "On a GPU: fewer passes over memory, with fewer roundings than ComfyUI's.")
       .def_property(
+          "fp8", [](const Self& self) { return self.wish.placement.has_short_products; },
+          [](Self& self, bool fp8) { self.wish.placement.has_short_products = fp8; },
+          "With `fused`: a transformer's matrix products in 8-bit floats; experimental.")
+      .def_property(
           "device", [](const Self& self) { return self.wish.placement.device; },
           [](Self& self, at::Device device) { self.wish.placement.device = device; })
       .def_property(

@@ -88,6 +88,9 @@ void BindTransformer(py::module_& module) {
            "Latents in the transformer's format, float32. Calls observe(index, x, denoised).")
       .def_property_readonly("channels", &Transformer::channels)
       .def_property_readonly("caption_width", &Transformer::caption_width);
+}
+
+void BindDenoiser(py::module_& module) {
   py::class_<HeldDenoiser>(module, "ZImageDenoiser",
                            "The denoiser of one image; what no step changes is computed once.")
       .def(py::init([](const SharedTransformer& transformer, const Prompt& prompt,
@@ -201,6 +204,7 @@ void BindZImage(py::module_& module) {
   BindPrompt(module);
   BindPrograms(module);
   BindTransformer(module);
+  BindDenoiser(module);
   BindVelocity(module);
   BindTextEncoder(module);
   BindVae(module);

@@ -40,6 +40,7 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
   return other;
 }
 inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
+using std::fabs;
 inline float __expf(float value) { return std::exp(value); }
 inline float __fdividef(float value, float by) { return value / by; }
 inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }

@@ -31,7 +31,7 @@ std::string MessageOf(const WeightScope& scope, const std::string& name,
 
 TEST(WeightScope, TheFirstMissingTensorIsNamedWithWhatTheFileLooksLike) {
   const CheckpointTensors file = File({"model.layers.0.self_attn.q_norm.weight"});
-  const WeightScope scope(file, "a Z-Image transformer", at::kCPU);
+  const WeightScope scope(file, "a Z-Image transformer", {at::kCPU, at::kFloat});
   EXPECT_EQ(MessageOf(scope.Under("x_embedder."), "weight", {kAnySize}),
             "file.safetensors cannot be used as a Z-Image transformer: it has no tensor "
             "\"x_embedder.weight\". The file looks like a Qwen3 text encoder. Choose another file, "
@@ -40,7 +40,7 @@ TEST(WeightScope, TheFirstMissingTensorIsNamedWithWhatTheFileLooksLike) {
 
 TEST(WeightScope, AnotherShapeIsNamedWithBoth) {
   const CheckpointTensors file = File({"a.weight"});
-  const WeightScope scope(file, "a VAE", at::kCPU);
+  const WeightScope scope(file, "a VAE", {at::kCPU, at::kFloat});
   EXPECT_NE(MessageOf(scope, "a.weight", {kAnySize, 4}).find("is 2 x 3 and should be any x 4"),
             std::string::npos);
   EXPECT_NE(MessageOf(scope, "a.weight", {6}).find("is 2 x 3 and should be 6"), std::string::npos);
@@ -49,7 +49,7 @@ TEST(WeightScope, AnotherShapeIsNamedWithBoth) {
 
 TEST(WeightScope, TheFirstPrefixThatFitsIsTakenAndTheFirstOfAllWhenNoneDoes) {
   const CheckpointTensors file = File({"b.x"});
-  const WeightScope scope(file, "a VAE", at::kCPU);
+  const WeightScope scope(file, "a VAE", {at::kCPU, at::kFloat});
   EXPECT_TRUE(scope.UnderFirst({"a.", "b."}, "x").Has("x"));
   EXPECT_NE(MessageOf(scope.UnderFirst({"a.", "c."}, "x"), "x", {}).find("\"a.x\""),
             std::string::npos);
@@ -58,7 +58,7 @@ TEST(WeightScope, TheFirstPrefixThatFitsIsTakenAndTheFirstOfAllWhenNoneDoes) {
 TEST(WeightScope, LayersAreCountedUpToTheFirstGap) {
   const CheckpointTensors file =
       File({"layers.0.w", "layers.1.w", "layers.10.w", "layers.3.w", "layersx.2.w"});
-  const WeightScope scope(file, "a VAE", at::kCPU);
+  const WeightScope scope(file, "a VAE", {at::kCPU, at::kFloat});
   EXPECT_EQ(scope.Count("layers."), 2);
   EXPECT_EQ(scope.Count("blocks."), 0);
 }
@@ -66,10 +66,11 @@ TEST(WeightScope, LayersAreCountedUpToTheFirstGap) {
 TEST(WeightScope, QuantisedWeightsAreNotReadAsPlainOnes) {
   for (const char* const scale : {"a.w.weight_scale", "a.scale_weight", "a.w.comfy_quant"}) {
     const CheckpointTensors file = File({"a.w.weight", scale});
-    EXPECT_THROW(WeightScope(file, "a VAE", at::kCPU).RequireUnquantised(), CheckpointMismatch);
+    EXPECT_THROW(WeightScope(file, "a VAE", {at::kCPU, at::kFloat}).RequireUnquantised(),
+                 CheckpointMismatch);
   }
   const CheckpointTensors plain = File({"a.w.weight"});
-  WeightScope(plain, "a VAE", at::kCPU).RequireUnquantised();
+  WeightScope(plain, "a VAE", {at::kCPU, at::kFloat}).RequireUnquantised();
 }
 
 TEST(FileKind, FilesAreToldApartByTheirNames) {
