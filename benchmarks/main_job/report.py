@@ -118,7 +118,11 @@ def write_json(path: Path, phases: Sequence[PhaseResult], found: Sequence[str]) 
 
 
 def commit() -> str:
-    """The commit of this checkout; empty outside a repository. `+` says that files were changed."""
+    """The commit of this checkout; `+` says that files were changed. Of a tree without its repository
+    what its file COMMIT says; else empty."""
+    stamp = Path(__file__).resolve().parents[2] / "COMMIT"
+    if stamp.exists():
+        return stamp.read_text(encoding="ascii").strip()
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
     try:
         done = subprocess.run(
