@@ -16,11 +16,12 @@ sys.path.insert(0, str(REPOSITORY / "bindings"))
 
 from hearth import engine  # noqa: E402
 from hearth.errors import HearthError  # noqa: E402
-from hearth.headless.checks import PlannedNode  # noqa: E402
+from hearth.headless import graph  # noqa: E402
+from hearth.headless.checks import PlannedNode, check  # noqa: E402
 from hearth.headless.executor import Executor, RunRecord  # noqa: E402
 from hearth.headless.faults import RefusedError  # noqa: E402
 from hearth.headless.image_writer import ImageWriter  # noqa: E402
-from hearth.headless.request import Request, prepare  # noqa: E402
+from hearth.headless.request import Job, Request, prepare  # noqa: E402
 from hearth.headless.work import Place  # noqa: E402
 
 
@@ -70,16 +71,16 @@ def main(arguments: list[str]) -> int:
     request = _request(setting, workflow)
     engine.start()
     with ImageWriter() as writer:
-        executor: Executor | None = None
+        job: Job | None = None
         for line in sys.stdin:
             asked: dict[str, Any] = json.loads(line)
             workflow.write_text(json.dumps(asked["graph"]), encoding="utf-8")
             try:
-                job = prepare(request)
-                if executor is None:
+                if job is None:  # later requests change what `--prompts` and `--set` would
+                    job = prepare(request)
                     shared = (job.models, request.out, setting["device"], request.numbers)
                     executor = Executor(Place(*shared, job.tokenizer, writer), _Nobody())
-                _answer(asked["id"], executor.run(next(iter(job.runs())).plan))
+                _answer(asked["id"], executor.run(check(graph.read(workflow), job.models)))
                 engine.tidy()
             except (HearthError, RefusedError) as error:
                 print(json.dumps({"id": asked["id"], "error": str(error)}), flush=True)

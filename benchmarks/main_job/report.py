@@ -118,8 +118,8 @@ def write_json(path: Path, phases: Sequence[PhaseResult], found: Sequence[str]) 
 
 
 def commit() -> str:
-    """The commit of this checkout; `+` says that files were changed. Of a tree without its repository
-    what its file COMMIT says; else empty."""
+    """The commit of this checkout; `+` says that files were changed. Outside a repository what the
+    file COMMIT says, else empty."""
     stamp = Path(__file__).resolve().parents[2] / "COMMIT"
     if stamp.exists():
         return stamp.read_text(encoding="ascii").strip()

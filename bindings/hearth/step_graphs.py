@@ -9,6 +9,7 @@ torch.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 
@@ -22,6 +23,13 @@ _LOG = logging.getLogger("hearth")
 def recorder(compute: Play) -> Play:
     """What plays the work that `compute` sends to the current device."""
     return _Recording(compute)
+
+
+@functools.cache
+def _pool() -> torch.cuda.MemPool:
+    """Of all recordings of this process: they are played one after the other, and what one leaves
+    behind is taken over before the next begins. So they need no more memory than the largest."""
+    return torch.cuda.MemPool()
 
 
 class _Recording:
@@ -48,7 +56,7 @@ class _Recording:
         try:
             with torch.cuda.stream(stream):
                 # Other threads copy images and weights meanwhile, which is none of ours.
-                graph.capture_begin(capture_error_mode="thread_local")
+                graph.capture_begin(_pool().id, capture_error_mode="thread_local")
                 try:
                     self._compute()
                 finally:
