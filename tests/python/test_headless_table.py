@@ -51,7 +51,7 @@ def test_the_pages_commands_are_understood() -> None:
 def test_the_page_names_every_option_and_class() -> None:
     parser = argparse.ArgumentParser()
     cli_run.add_arguments(parser)
-    options = re.findall(r"^  (--[a-z-]+)", parser.format_help(), re.MULTILINE)
+    options = re.findall(r"^  (--[a-z0-9-]+)", parser.format_help(), re.MULTILINE)
     assert len(options) > 8
     assert [option for option in options if f"`{option}" not in PAGE] == []
     stock = [name for name in NODES if not name.startswith("Hearth")]
