@@ -1,1 +1,1 @@
-"""Images by stock ComfyUI, ComfyUI compiled, ComfyUI with hearth, and hearth without ComfyUI."""
+"""Measured rows of the engine: ComfyUI in three ways beside `hearth run`, latency and load."""

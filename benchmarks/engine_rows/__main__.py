@@ -1,136 +1,143 @@
-"""Measures the rows of the engine's page on each maker and appends a JSON line a row.
-
-    python -m benchmarks.engine_rows --models MODELS --workflow examples/api/z_image_turbo.json \\
-           --variants stock,compiled,hearth,headless --out OUT
-    python -m benchmarks.engine_rows.report OUT/rows.jsonl
-
-What the file has already is skipped; a maker that fails is named, and the others go on.
-"""
+"""Runs the rows on each variant and appends one JSON line a row; see `--help`."""
 
 from __future__ import annotations
 
-import argparse
 import json
+import shlex
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine_rows.catalogue import ROWS, Bench, Row
-from benchmarks.engine_rows.makers import VARIANTS, Place, running
-from benchmarks.main_job.phase import device_memory_used
-from benchmarks.main_job.report import commit, machine
-
-_BETWEEN_LOOKS = 0.25
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    rows = [row.name for row in ROWS]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_rows", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--models", type=Path, required=True, help="models folder")
-    parser.add_argument("--workflow", type=Path, required=True, help="of Z-Image, API format")
-    parser.add_argument("--variants", default="stock,compiled,hearth,headless")
-    parser.add_argument("--rows", default=",".join(rows), help=f"of {', '.join(rows)}")
-    parser.add_argument("--count", type=int, default=5, help="samples a row")
-    parser.add_argument("--seconds", type=float, default=100.0, help="of an open loop")
-    parser.add_argument("--size", type=int, default=1024, help="pixels of a side")
-    parser.add_argument("--out", type=Path, required=True, help="folder; lines go to rows.jsonl")
-    parser.add_argument("--tokenizer", type=Path, help="Qwen's, where it is not found")
-    parser.add_argument("--cpu", action="store_true")
-    given = parser.parse_args(arguments)
-    for asked, known in ((given.rows, rows), (given.variants, list(VARIANTS))):
-        unknown = sorted(set(asked.split(",")) - set(known))
-        if unknown:
-            parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
-    return given
+from benchmarks.engine_rows import distances
+from benchmarks.engine_rows.arguments import parse
+from benchmarks.engine_rows.catalogue import ROWS, Amounts, Row, Session
+from benchmarks.engine_rows.makers import Deadline, Maker
+from benchmarks.engine_rows.report import summary
+from benchmarks.engine_rows.variants import DEFAULT, VARIANTS, Wanted
+from benchmarks.engine_rows.vram import VramWatch
+from benchmarks.rows import page_cache
+from benchmarks.rows.machine import machine
+from benchmarks.rows.starting import Setting
 
 
-@contextmanager
-def _peak_vram(peak: dict[str, int]) -> Iterator[None]:
-    """Looks at the device's memory now and then; `peak` has the most of it, in bytes."""
-    ended = threading.Event()
+@dataclass
+class Lines:
+    """The file of figures."""
 
-    def look() -> None:
-        while not ended.wait(_BETWEEN_LOOKS):
-            peak["bytes"] = max(peak.get("bytes", 0), device_memory_used() or 0)
+    path: Path
+    about: dict[str, Any]
+    """What every line says: machine, versions, command."""
+    entries: list[dict[str, Any]] = field(default_factory=list)
 
-    looker = threading.Thread(target=look)
-    looker.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        looker.join()
+    def __post_init__(self) -> None:
+        if self.path.exists():
+            texts = self.path.read_text(encoding="utf-8").splitlines()
+            self.entries = [json.loads(text) for text in texts]
+
+    def find(self, variant: str, row: str) -> dict[str, Any] | None:
+        """What was measured; a failure is to be tried again."""
+        for entry in self.entries:
+            if (entry["variant"], entry["row"]) == (variant, row) and "error" not in entry:
+                return entry
+        return None
+
+    def add(self, variant: str, row: str, **values: Any) -> None:
+        """Appends and shows."""
+        entry = {"variant": variant, "row": row, **values}
+        self.entries.append(entry)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry | self.about) + "\n")
+        print(f"{variant} {row}: {summary(entry)}", flush=True)
 
 
-def _done(lines: Path) -> set[tuple[str, str]]:
-    if not lines.exists():
-        return set()
-    entries = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
-    return {(entry["variant"], entry["row"]) for entry in entries}
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be measured."""
+
+    wanted: Wanted
+    amounts: Amounts
+    rows: tuple[Row, ...]
+    limit: float
+
+    @property
+    def kept(self) -> Path:
+        """Where images and latents to be compared lie."""
+        return self.wanted.setting.out / "distance"
 
 
-def _measure(given: argparse.Namespace, name: str, lines: Path) -> None:
-    wanted = set(given.rows.split(","))
-    rows = [row for row in ROWS if row.name in wanted and (name, row.name) not in _done(lines)]
+def _missing(plan: Plan, variant: str, lines: Lines) -> list[Row]:
+    def is_there(row: Row) -> bool:
+        if row.name == "distance":
+            return (plan.kept / variant / "image.png").exists()
+        return lines.find(variant, row.name) is not None
+
+    return [row for row in plan.rows if not is_there(row)]
+
+
+def _measure(plan: Plan, variant: str, lines: Lines) -> None:
+    rows = _missing(plan, variant, lines)
     if not rows:
         return
-    graph = json.loads(given.workflow.read_text(encoding="utf-8"))
-    place = Place(given.models, given.out, given.cpu, given.tokenizer)
-    with running(VARIANTS[name], place) as maker:
-        bench = Bench(maker, graph, given.count, given.seconds, given.out, name, given.size)
-        for row in rows:
-            _write(lines, _entry(given, row, bench))
+    began, at = time.monotonic(), "first"
+    opened: AbstractContextManager[Maker]
+    try:
+        opened = VARIANTS[variant](plan.wanted, Deadline(plan.limit))
+        with VramWatch() as watch, opened as maker:
+            session = Session(maker, plan.amounts, plan.kept)
+            if sustained := lines.find(variant, "sustained"):
+                session.pace = sustained["samples"]["an_image"][0]
+            # Others need what it leaves behind.
+            for row in [ROWS[0], *(row for row in rows if row is not ROWS[0])]:
+                at = row.name
+                samples = row.measure(session)
+                peak = watch.take_peak_gib()
+                if samples and row in rows:
+                    lines.add(variant, row.name, samples=samples, vram_gib=peak)
+    except Exception as error:  # the other variants are still worth their time
+        text = next(iter(str(error).splitlines()), "") or type(error).__name__
+        lines.add(variant, at, error=text)
+    print(f"{variant}: {time.monotonic() - began:.0f} s in all", flush=True)
 
 
-def _entry(given: argparse.Namespace, row: Row, bench: Bench) -> dict[str, Any]:
-    peak: dict[str, int] = {}
-    began = time.monotonic()
-    with _peak_vram(peak):
-        samples = row.measure(bench)
-    print(
-        f"{bench.name} {row.name}: {time.monotonic() - began:.0f} s, {_shown(samples)}", flush=True
-    )
-    entry: dict[str, Any] = {"variant": bench.name, "row": row.name, "samples": samples}
-    entry |= {"peak_vram_gib": round(peak.get("bytes", 0) / (1 << 30), 2)}
-    entry |= {"size": given.size, "commit": commit(), "machine": machine()}
-    return entry | {"command": " ".join(["python -m benchmarks.engine_rows", *sys.argv[1:]])}
-
-
-def _shown(samples: dict[str, Any]) -> str:
-    def short(value: Any) -> Any:
-        if isinstance(value, float):
-            return round(value, 3)
-        if isinstance(value, list):
-            return [short(each) for each in value]
-        if isinstance(value, dict):
-            return {key: short(each) for key, each in value.items()}
-        return value
-
-    return str(short(samples))
-
-
-def _write(lines: Path, entry: dict[str, Any]) -> None:
-    with lines.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+def _compare(plan: Plan, lines: Lines) -> None:
+    for variant, found in distances.compare(plan.kept).items():
+        if lines.find(variant, "distance") is None:
+            lines.add(variant, "distance", against="stock", **found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when every row of every maker was measured."""
-    given = _parse(arguments)
+    """0 when every row of every variant was measured; what failed is a line in the file, too."""
+    given = parse(arguments, [row.name for row in ROWS], VARIANTS, ",".join(DEFAULT))
+    graph = json.loads(given.workflow.read_text(encoding="utf-8"))
     given.out.mkdir(parents=True, exist_ok=True)
-    failed = False
-    for name in given.variants.split(","):
-        try:
-            _measure(given, name, given.out / "rows.jsonl")
-        except Exception as error:  # the other makers are still worth their time
-            failed = True
-            print(f"{name}: FAILED: {error}", flush=True)
-    return 1 if failed else 0
+    setting = Setting(
+        {"A": graph},
+        given.models,
+        given.out,
+        page_cache="as_is",
+        cpu=given.cpu,
+        flags=tuple(shlex.split(given.comfy_flags)),
+        packs={path.name: path for path in given.pack},
+    )
+    loads = (given.loop_seconds, given.overloaded)
+    amounts = Amounts(given.count, given.size, given.small, *loads)
+    asked = set(given.rows.split(","))
+    rows = tuple(row for row in ROWS if row.name in asked)
+    plan = Plan(Wanted(setting, given.workflow, given.tokenizer), amounts, rows, given.limit)
+    words = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "benchmarks.engine_rows", *words])
+    lines = Lines(given.out / "rows.jsonl", machine() | {"command": command})
+    before = len(lines.entries)
+    page_cache.fill(given.models)
+    for variant in given.variants.split(","):
+        _measure(plan, variant, lines)
+    if "distance" in asked:
+        _compare(plan, lines)
+    return 1 if any("error" in entry for entry in lines.entries[before:]) else 0
 
 
 if __name__ == "__main__":

@@ -1,141 +1,152 @@
-"""What is measured of a maker: each row sends requests and returns seconds."""
+"""What is measured: each row takes a session and returns its samples, in seconds."""
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from benchmarks.engine_rows.makers import Maker
-from benchmarks.harness.client import Graph
+from benchmarks.engine_rows.makers import Made, Maker, Wish
+from benchmarks.engine_rows.prompts import prompt
 
-Samples = dict[str, Any]
+Samples = dict[str, list[float]]
+_SECONDS_TO_BEGIN = 0.1
+_SAME = "a lighthouse in the snow, the same every time"
 
-_SUBJECTS = ("a lighthouse", "two foxes", "an old ship", "a glass city", "a tea house", "a comet")
-_PLACES = ("in the snow", "at night", "in heavy rain", "behind a fence", "on a hill", "from above")
-_IMAGE_SEED = 900
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much of everything."""
+
+    count: int = 5
+    size: int = 1024
+    small: int = 512
+    loop_seconds: float = 100.0
+    overloaded: bool = False
+    """Whether who cannot keep pace gets the open loops all the same."""
 
 
 @dataclass
-class Bench:
-    """One maker under measurement; `graph` as the workflow's file has it."""
+class Session:
+    """One ready maker; no two of its wishes are the same."""
 
     maker: Maker
-    graph: Graph
-    count: int
-    seconds: float
-    """Of an open loop."""
-    out: Path
-    name: str
-    size: int
-    """Pixels of a side; the small row has half of it."""
-    asked: int = 0
+    amounts: Amounts
+    kept: Path
+    """Folder for what is compared between variants."""
+    pace: float | None = None
+    """Seconds an image in a row of them, once that is known."""
+    _number: int = field(default=0)
 
-    def request(self, *, size: int, prompt: str | None = None) -> Graph:
-        """The graph with a seed that was not there before, and this size and prompt."""
-        self.asked += 1
-        return _with(self.graph, 1000 + self.asked, size, prompt)
+    def wish(self, size: int, text: str = "", *, with_parts: bool = False) -> Wish:
+        """A new one; a new prompt unless `text` is given."""
+        self._number += 1
+        return Wish(text or prompt(self._number), 1000 + self._number, size, with_parts)
 
-    def new_prompt(self) -> str:
-        """One that no request had before, of changing length."""
-        number = self.asked
-        words = [_SUBJECTS[number % 6], _PLACES[number // 6 % 6], f"number {number}"]
-        return ", ".join(words + ["detailed"] * (number % 3))
+    def make(self, wish: Wish) -> Made:
+        """One image, alone."""
+        return self.maker.wait(self.maker.send(wish))
 
-    def latency(self, graph: Graph) -> tuple[float, Mapping[str, float]]:
-        """Of one request that is alone: seconds, and those of its parts."""
-        began = time.time()
-        request = self.maker.submit(graph)
-        return self.maker.done(request) - began, self.maker.parts(request)
+    def latencies(self, wishes: Sequence[Wish]) -> list[float]:
+        """Seconds of images of which each is asked for when the one before is there."""
+        return [self.make(wish).seconds for wish in wishes]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that is measured. The first sample of a size is a warm-up and told apart."""
+    """One measured thing."""
 
     name: str
-    what: str
-    measure: Callable[[Bench], Samples]
+    measure: Callable[[Session], Samples]
 
 
-def _latencies(bench: Bench, size: int, prompts: Callable[[], str | None]) -> Samples:
-    first, _ = bench.latency(bench.request(size=size, prompt=prompts()))
-    bench.latency(bench.request(size=size, prompt=prompts()))
-    found = [bench.latency(bench.request(size=size, prompt=prompts())) for _ in range(bench.count)]
-    names = list(dict.fromkeys(name for _, parts in found for name in parts))
-    parts = {name: median([each.get(name, 0.0) for _, each in found]) for name in names}
-    return {"first": first, "seconds": [seconds for seconds, _ in found], "parts": parts}
+def first(session: Session) -> Samples:
+    """Images until nothing is new: both lengths of prompts, twice. Goes before any other row."""
+    seconds = session.latencies([session.wish(session.amounts.size) for _ in range(4)])
+    return {"ready": [session.maker.start_seconds], "seconds": seconds}
 
 
-def _same_prompt(bench: Bench) -> Samples:
-    return _latencies(bench, bench.size, lambda: None)
+def _same_prompt(session: Session) -> Samples:
+    size = session.amounts.size
+    session.make(session.wish(size, _SAME))
+    wishes = [session.wish(size, _SAME) for _ in range(session.amounts.count)]
+    return {"seconds": session.latencies(wishes)}
 
 
-def _new_prompt(bench: Bench) -> Samples:
-    return _latencies(bench, bench.size, bench.new_prompt)
+def _parts(session: Session) -> Samples:
+    found: Samples = {}
+    for _ in range(session.amounts.count):
+        made = session.make(session.wish(session.amounts.size, with_parts=True))
+        for name, seconds in made.parts.items():
+            found.setdefault(name, []).append(seconds)
+    return found
 
 
-def _small(bench: Bench) -> Samples:
-    return _latencies(bench, bench.size // 2, bench.new_prompt)
+def _new_prompt(session: Session) -> Samples:
+    wishes = [session.wish(session.amounts.size) for _ in range(session.amounts.count)]
+    return {"seconds": session.latencies(wishes)}
 
 
-def _sustained(bench: Bench) -> Samples:
-    graphs = [
-        bench.request(size=bench.size, prompt=bench.new_prompt()) for _ in range(2 * bench.count)
-    ]
-    began = time.time()
-    requests = [bench.maker.submit(graph) for graph in graphs]
-    ends = [bench.maker.done(request) for request in requests]
-    return {"each": (max(ends) - began) / len(graphs)}
+def _sustained(session: Session) -> Samples:
+    wishes = [session.wish(session.amounts.size) for _ in range(2 * session.amounts.count)]
+    tickets = [session.maker.send(wish) for wish in wishes]
+    made = [session.maker.wait(ticket) for ticket in tickets]
+    ends = [each.finished for each in made]
+    session.pace = (ends[-1] - made[0].sent) / len(made)
+    apart = [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    return {"an_image": [session.pace], "apart": apart}
 
 
-def _open_loop(bench: Bench, at_once: int) -> Samples:
-    bench.latency(bench.request(size=bench.size, prompt=bench.new_prompt()))
-    count = int(bench.seconds)
-    begin = time.time()
-    sent: list[tuple[float, str]] = []
-    for number in range(count):
-        due = begin + number // at_once * at_once
+def _small(session: Session) -> Samples:
+    size = session.amounts.small
+    session.latencies([session.wish(size) for _ in range(4)])
+    return {
+        "seconds": session.latencies([session.wish(size) for _ in range(session.amounts.count)])
+    }
+
+
+def _paced(session: Session) -> Samples:
+    return _open_loop(session, together=1)
+
+
+def _paired(session: Session) -> Samples:
+    return _open_loop(session, together=2)
+
+
+def _open_loop(session: Session, together: int) -> Samples:
+    """Requests come at their moments, whether or not those before are done: one a second."""
+    if session.pace is not None and session.pace > 1.0 and not session.amounts.overloaded:
+        return {"falls_behind": [session.pace]}
+    turns = max(1, round(session.amounts.loop_seconds / together))
+    begin = time.time() + _SECONDS_TO_BEGIN
+    tickets: list[tuple[float, str]] = []
+    for turn in range(turns):
+        due = begin + turn * together
         time.sleep(max(0.0, due - time.time()))
-        graph = bench.request(size=bench.size, prompt=bench.new_prompt())
-        sent.append((due, bench.maker.submit(graph)))
-    return {"seconds": [bench.maker.done(request) - due for due, request in sent]}
+        for _ in range(together):
+            tickets.append((due, session.maker.send(session.wish(session.amounts.size))))
+    made = [(due, session.maker.wait(ticket)) for due, ticket in tickets]
+    return {
+        "seconds": [each.finished - due for due, each in made],
+        "sent_late": [max(each.sent - due for due, each in made)],
+    }
 
 
-def _image(bench: Bench) -> Samples:
-    """One image of the workflow's prompt and a fixed seed, kept for comparing."""
-    request = bench.maker.submit(_with(bench.graph, _IMAGE_SEED, bench.size, None))
-    bench.maker.done(request)
-    newest = max(bench.maker.outputs().rglob("*.png"), key=lambda path: path.stat().st_mtime_ns)
-    kept = bench.out / f"{bench.name}.png"
-    shutil.copyfile(newest, kept)
-    return {"file": kept.name}
+def _distance(session: Session) -> Samples:
+    """Compared when all variants have made it, with those that were made before."""
+    session.maker.keep(Wish(_SAME, 1, session.amounts.size), session.kept)
+    return {}
 
 
-ROWS: Sequence[Row] = (
-    Row("same_prompt", "an image of the same prompt, new seed", _same_prompt),
-    Row("new_prompt", "an image of a new prompt", _new_prompt),
-    Row("sustained", "images queued at once: seconds each", _sustained),
-    Row("small", "an image of half the width and height", _small),
-    Row("open_loop", "one request a second", lambda bench: _open_loop(bench, 1)),
-    Row("pairs", "two requests at once every two seconds", lambda bench: _open_loop(bench, 2)),
-    Row("image", "distance of an image from stock's", _image),
+ROWS = (
+    Row("first", first),
+    Row("new_prompt", _new_prompt),
+    Row("parts", _parts),
+    Row("sustained", _sustained),
+    Row("small", _small),
+    Row("same_prompt", _same_prompt),
+    Row("paced", _paced),
+    Row("paired", _paired),
+    Row("distance", _distance),
 )
-
-
-def _with(graph: Graph, seed: int, size: int, prompt: str | None) -> Graph:
-    changed: Graph = {}
-    for name, node in graph.items():
-        inputs = dict(node["inputs"])
-        if "seed" in inputs:
-            inputs["seed"] = seed
-        if "width" in inputs:
-            inputs["width"] = inputs["height"] = size
-        if node["class_type"] == "CLIPTextEncode" and prompt is not None:
-            inputs["text"] = prompt
-        changed[name] = {**node, "inputs": inputs}
-    return changed

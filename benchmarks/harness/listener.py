@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +17,9 @@ class Listener:
     """Collects the data of all JSON events while it is open; a context manager."""
 
     def __init__(self, url: str, client_id: str = "listener") -> None:
+        self.client_id = client_id
+        self.told: Callable[[dict[str, Any]], None] | None = None
+        """Gets each whole event, on the listener's thread, as it comes."""
         self._url = f"{url.replace('http', 'ws', 1)}/ws?clientId={client_id}"
         self.events: list[dict[str, Any]] = []
         self._socket: ClientConnection | None = None
@@ -38,9 +42,17 @@ class Listener:
             self._socket.close()
         self._thread.join()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether more may come."""
+        return self._thread.is_alive()
+
     def _listen(self) -> None:
         with connect(self._url) as self._socket:
             self._open.set()
             for message in self._socket:
                 if isinstance(message, str):
-                    self.events.append(json.loads(message)["data"])
+                    event = json.loads(message)
+                    self.events.append(event["data"])
+                    if self.told is not None:
+                        self.told(event)
