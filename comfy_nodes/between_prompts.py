@@ -3,7 +3,8 @@
 The worker asks its queue for a prompt (`get`) and, after each, for flags (`get_flags`). Both are
 wrapped on the queue object: jobs run in `get_flags`, and `get` returns at once while jobs wait.
 Without the second a job posted at the wrong moment would sleep until the next prompt, because
-`get` does not look at flags again before it waits.
+`get` does not look at flags again before it waits. For the same reason a `/free` would at times act
+only after the prompt that was sent behind it, and take that prompt's models: flags go first.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class BetweenPrompts:
 
     def install(self, queue: Any, seams: Seams) -> bool:
         """Wraps the queue object's methods, both or none; whether it could."""
-        wanted = ("get", "get_flags", "set_flag", "mutex", "queue")
+        wanted = ("get", "get_flags", "set_flag", "flags", "mutex", "not_empty", "queue")
         if not seams.record("between_prompts", all(hasattr(queue, name) for name in wanted)):
             return False
         queue.get = self._wrap_get(queue, queue.get)
@@ -78,8 +79,10 @@ class BetweenPrompts:
             # The wait releases the mutex, and a post takes it to wake us: between the question
             # and the wait no job can slip in. Flags that came while jobs ran have woken nobody.
             with queue.mutex:
-                at_once = self._has_jobs() or bool(getattr(queue, "flags", None))
-                item = original(timeout=0 if at_once else timeout)
+                if not (queue.queue or queue.flags or self._has_jobs()):
+                    queue.not_empty.wait(timeout)
+                asked = queue.flags.keys() - {_FLAG}
+                item = None if asked else original(timeout=0)
             self._node_cache.prompt_running = item is not None
             return item
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,15 @@ class LiveComfy:
         wait_until(
             lambda: not self.hearth.resident() | self.hearth.lingering(), "hearth's cache to empty"
         )
+
+    def last_words(self) -> str:
+        """hearth's newest events, the machine's free memory and the end of the server's log."""
+        try:
+            events = [json.dumps(event) for event in self.hearth.events()[-30:]]
+        except OSError as dead:
+            events = [f"no events: {dead}"]
+        memory = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()[:3]
+        return "\n".join([*events, *memory, *self.server.log_text().splitlines()[-40:]])
 
     def start_afresh(self, **changes: Any) -> None:
         """Empties hearth's cache and ComfyUI's own, then puts a config in force."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_models.write_all(tmp_path_factory.mktemp("toy") / "models")
 
 
-@pytest.fixture(scope="session")
-def start_comfy(
+@contextmanager
+def _servers(
     comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartComfy]:
-    """Starts a server; `files` lie beside the text of hearth's config."""
+    """Starts servers, and stops at the end those that still run."""
     running: list[ComfyServer] = []
 
     def start(
@@ -118,21 +119,42 @@ def start_comfy(
         running.append(server)
         return LiveComfy(server, models, file)
 
-    yield start
-    for server in running:
-        server.stop()
+    try:
+        yield start
+    finally:
+        for server in running:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
-def stock(start_comfy: StartComfy) -> LiveComfy:
+def start_shared(
+    comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartComfy]:
+    """Starts servers that many modules use; `files` lie beside the text of hearth's config."""
+    with _servers(comfy, models, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_comfy(
+    comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartComfy]:
+    """Starts servers of one module. Each takes a gigabyte: were they to run on to the end, the
+    machine would have so little RAM left that hearth, rightly, gave up models of other tests."""
+    with _servers(comfy, models, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def stock(start_shared: StartComfy) -> LiveComfy:
     """ComfyUI without hearth."""
-    return start_comfy("stock")
+    return start_shared("stock")
 
 
 @pytest.fixture(scope="session")
-def hearth_server(start_comfy: StartComfy) -> LiveComfy:
+def hearth_server(start_shared: StartComfy) -> LiveComfy:
     """ComfyUI with hearth, default flags."""
-    live = start_comfy("hearth", hearth=_REPOSITORY)
+    live = start_shared("hearth", hearth=_REPOSITORY)
     assert live.hearth.active, "hearth is not active:\n" + live.server.log_text()
     return live
 
@@ -145,25 +167,25 @@ def hearth(hearth_server: LiveComfy) -> LiveComfy:
 
 
 @pytest.fixture(scope="session")
-def switched_off(start_comfy: StartComfy) -> LiveComfy:
+def switched_off(start_shared: StartComfy) -> LiveComfy:
     """ComfyUI with hearth installed and turned off by its one setting."""
-    return start_comfy("off", hearth=_REPOSITORY, config='{"transparent": false}')
+    return start_shared("off", hearth=_REPOSITORY, config='{"transparent": false}')
 
 
 @pytest.fixture(scope="session")
 def without_native(
-    start_comfy: StartComfy, comfy: Path, tmp_path_factory: pytest.TempPathFactory
+    start_shared: StartComfy, comfy: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> LiveComfy:
     """ComfyUI with a fresh checkout of hearth in which nothing has been built."""
     checkout = tmp_path_factory.mktemp("checkout") / "hearth"
     shutil.copytree(_REPOSITORY, checkout, ignore=_NOT_IN_A_CHECKOUT)
-    return start_comfy("absent", hearth=checkout)
+    return start_shared("absent", hearth=checkout)
 
 
 @pytest.fixture(scope="session")
-def faulty_start(start_comfy: StartComfy) -> FaultyStart:
+def faulty_start(start_shared: StartComfy) -> FaultyStart:
     """ComfyUI with hearth, a faulty config at start, and `--cache-lru 100`."""
-    live = start_comfy(
+    live = start_shared(
         "lru",
         hearth=_REPOSITORY,
         flags=("--cache-lru", "100"),
@@ -177,6 +199,19 @@ def hearth_with_lru(faulty_start: FaultyStart) -> LiveComfy:
     """ComfyUI with hearth and a node cache that keeps what earlier workflows made."""
     faulty_start.live.start_afresh()
     return faulty_start.live
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what each server it used said and did: it may not come again here."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for name, used in getattr(item, "funcargs", {}).items():
+            if isinstance(used, LiveComfy):
+                report.sections.append((f"the server behind `{name}`", used.last_words()))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

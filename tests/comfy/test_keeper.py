@@ -104,9 +104,13 @@ def test_without_unload_on_exit_the_pages_outlive_the_process_without_a_keeper(
 ) -> None:
     live = start_comfy("leaves", hearth=REPOSITORY, config='{"unload_on_exit": false}')
     path = models / "checkpoints" / A
+    nobodys = models / "nobodys.bin"
+    nobodys.write_bytes(path.read_bytes())
     path.read_bytes()  # another test may have dropped some, and not all of it is loaded
     live.run(sd3_graph(A))
     assert live.server.stop() == 0
+    if not all_in_ram(path) and not all_in_ram(nobodys):
+        pytest.skip("NOT RUN, needs RAM: the kernel took back pages that nobody had dropped")
     assert all_in_ram(path)
 
 

@@ -60,6 +60,43 @@ def test_a_job_wakes_a_worker_that_waits() -> None:
     assert threads == [worker.ident]
 
 
+def test_what_was_asked_for_before_a_prompt_is_done_before_it() -> None:
+    """Else POST /free, then POST /prompt would at times drop the models of that prompt."""
+    queue = install(make_host())
+    queue.set_flag("free_memory", True)
+    queue.put((1, "prompt"))
+    assert queue.get(timeout=1000.0) is None
+    assert queue.get_flags() == {"free_memory": True}
+    assert queue.get(timeout=1000.0) == ((1, "prompt"), 0)
+
+
+def test_a_prompt_and_a_flag_that_wake_the_worker_together_come_in_that_order() -> None:
+    queue = install(make_host())
+    waits = threading.Event()
+    wait = queue.not_empty.wait
+
+    def wait_and_tell(timeout: float | None = None) -> bool:
+        waits.set()
+        return wait(timeout)
+
+    queue.not_empty.wait = wait_and_tell
+    got: list[object] = []
+
+    def work() -> None:
+        got.append(queue.get(timeout=1000.0))
+        got.append(queue.get_flags())
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    waits.wait()
+    with queue.mutex:  # the worker waits until this ends, whoever wakes it
+        queue.set_flag("free_memory", True)
+        queue.put((1, "prompt"))
+    worker.join()
+    assert got == [None, {"free_memory": True}]
+    assert queue.get(timeout=1000.0) is not None
+
+
 def test_jobs_run_in_inference_mode() -> None:
     host = make_host()
     queue = install(host)
