@@ -182,9 +182,9 @@ class ZImageTransformer:
     """
     S3-DiT; may be used by any thread.
     """
-    def __init__(self, tensors: CheckpointTensors, *, compute_type: torch.dtype, device: torch.device, qk_norm_eps: typing.SupportsFloat) -> None:
+    def __init__(self, tensors: CheckpointTensors, *, compute_type: torch.dtype, device: torch.device, qk_norm_eps: typing.SupportsFloat, fused: bool = False) -> None:
         """
-        Raises CheckpointMismatchError.
+        `fused`: with the kernels of its device, if any. Raises CheckpointMismatchError.
         """
     def sample(self, prompt: ZImagePrompt, request: ZImageSampling, observe: typing.Any = None) -> torch.Tensor:
         """
@@ -259,9 +259,9 @@ class ZImageVaeDecoder:
     """
     The decoder of Flux's autoencoder.
     """
-    def __init__(self, tensors: CheckpointTensors, *, compute_type: torch.dtype, device: torch.device) -> None:
+    def __init__(self, tensors: CheckpointTensors, *, compute_type: torch.dtype, device: torch.device, fused: bool = False) -> None:
         """
-        Raises CheckpointMismatchError.
+        `fused`: with the kernels of its device, if any. Raises CheckpointMismatchError.
         """
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """

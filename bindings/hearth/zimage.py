@@ -66,8 +66,10 @@ def transformer(
     compute_type: Dtype,
     device: str = "cpu",
     qk_norm_eps: float = QK_NORM_EPS_COMFYUI,
+    fused: bool = False,
 ) -> Transformer:
-    """S3-DiT in either key layout. `compute_type`: torch.bfloat16 or torch.float32.
+    """S3-DiT in either key layout. `compute_type`: torch.bfloat16 or torch.float32. `fused`: with
+    hearth's kernels, where the device has any; they round less often than ComfyUI.
 
     Raises CheckpointMismatchError for another model's file and for an incomplete one.
     """
@@ -76,6 +78,7 @@ def transformer(
         compute_type=compute_type,
         device=torch.device(device),
         qk_norm_eps=qk_norm_eps,
+        fused=fused,
     )
 
 
@@ -90,13 +93,13 @@ def text_encoder(
 
 
 def vae_decoder(
-    weights: CheckpointTensors, *, compute_type: Dtype, device: str = "cpu"
+    weights: CheckpointTensors, *, compute_type: Dtype, device: str = "cpu", fused: bool = False
 ) -> VaeDecoder:
-    """The decoder of Flux's autoencoder, in the original layout or diffusers'.
+    """The decoder of Flux's autoencoder, in the original layout or diffusers'. `fused`: as above.
 
     Raises CheckpointMismatchError.
     """
-    return VaeDecoder(weights, compute_type=compute_type, device=torch.device(device))
+    return VaeDecoder(weights, compute_type=compute_type, device=torch.device(device), fused=fused)
 
 
 def programs(transformer: Transformer) -> _torch.VelocityPrograms:

@@ -5,25 +5,14 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "checkpoint/file_identity.h"
+#include "runtime_torch/device_kernels.h"
 
 namespace hearth {
 namespace {
 
 // Models of ComfyUI's loaders may have the same names and files, and are other objects.
 constexpr char kEngine[] = "engine=zimage device=";
-
-// Null where there are none; the engine runs without them, slower.
-std::shared_ptr<const EngineKernels> KernelsFor(Runtime& runtime, at::Device device) {
-  if (!device.is_cuda()) return nullptr;
-  try {
-    return runtime.devices()->Kernels(device.has_index() ? device.index() : 0);
-  } catch (const CudaError& error) {
-    LogWarning("engine_without_kernels", {{"reason", error.what()}});
-    return nullptr;
-  }
-}
 
 void RequireShortProducts(const EnginePlacement& placement) {
   if (placement.kernels && placement.kernels->quantiser) return;

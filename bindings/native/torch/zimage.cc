@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "native/torch/bind.h"
+#include "runtime/global_runtime.h"
+#include "runtime_torch/device_kernels.h"
 #include "zimage/denoiser.h"
 #include "zimage/embedding_cache.h"
 #include "zimage/latent_format.h"
@@ -36,6 +38,10 @@ struct HeldDenoiser {
   SharedPrograms programs;
   ImageDenoiser denoiser;
 };
+
+std::shared_ptr<const EngineKernels> KernelsIf(bool wanted, at::Device device) {
+  return wanted ? KernelsFor(GlobalRuntime(), device) : nullptr;
+}
 
 Prompt PromptOf(const at::Tensor& positive, const std::optional<at::Tensor>& negative,
                 double guidance) {
@@ -78,12 +84,16 @@ void BindTransformer(py::module_& module) {
   py::class_<Transformer, SharedTransformer>(module, "ZImageTransformer",
                                              "S3-DiT; may be used by any thread.")
       .def(py::init([](const CheckpointTensors& tensors, at::ScalarType compute_type,
-                       at::Device device, double qk_norm_eps) {
-             return std::make_shared<Transformer>(
-                 tensors, TransformerOptions{compute_type, device, qk_norm_eps});
+                       at::Device device, double qk_norm_eps, bool fused) {
+             TransformerOptions options{compute_type, device, qk_norm_eps};
+             if (const auto kernels = KernelsIf(fused, device)) {
+               options.kernels = {kernels, &kernels->transformer};
+             }
+             return std::make_shared<Transformer>(tensors, options);
            }),
-           "tensors"_a, py::kw_only(), "compute_type"_a, "device"_a, "qk_norm_eps"_a, Released(),
-           "Raises CheckpointMismatchError.")
+           "tensors"_a, py::kw_only(), "compute_type"_a, "device"_a, "qk_norm_eps"_a,
+           "fused"_a = false, Released(),
+           "`fused`: with the kernels of its device, if any. Raises CheckpointMismatchError.")
       .def("sample", &SampleWith, "prompt"_a, "request"_a, "observe"_a = py::none(),
            "Latents in the transformer's format, float32. Calls observe(index, x, denoised).")
       .def_property_readonly("channels", &Transformer::channels)
@@ -171,11 +181,15 @@ void BindVae(py::module_& module) {
   py::class_<VaeDecoder, std::shared_ptr<VaeDecoder>>(module, "ZImageVaeDecoder",
                                                       "The decoder of Flux's autoencoder.")
       .def(py::init([](const CheckpointTensors& tensors, at::ScalarType compute_type,
-                       at::Device device) {
-             return std::make_shared<VaeDecoder>(tensors, VaeOptions{compute_type, device});
+                       at::Device device, bool fused) {
+             VaeOptions options{compute_type, device};
+             if (const auto kernels = KernelsIf(fused, device)) {
+               options.kernels = {kernels, &kernels->vae};
+             }
+             return std::make_shared<VaeDecoder>(tensors, options);
            }),
-           "tensors"_a, py::kw_only(), "compute_type"_a, "device"_a, Released(),
-           "Raises CheckpointMismatchError.")
+           "tensors"_a, py::kw_only(), "compute_type"_a, "device"_a, "fused"_a = false, Released(),
+           "`fused`: with the kernels of its device, if any. Raises CheckpointMismatchError.")
       .def("decode", &VaeDecoder::Decode, "latents"_a, Released(),
            "Latents as zimage_for_vae gives them, to batch x 3 x height x width, -1 to 1.")
       .def_property_readonly("channels", &VaeDecoder::channels)
