@@ -17,6 +17,7 @@ class Settings:
     trace_loads: bool = True
     unload_on_exit: bool = False
     gc_freeze: bool = True
+    engine_numbers: str = "fast"
     oom_fallback: str = "off"
     token_env: str | None = None
     allowed_origins: list[str] = field(default_factory=list)
@@ -29,6 +30,7 @@ class Settings:
         self.trace_loads = bool(config["log"]["trace_loads"])
         self.unload_on_exit = bool(config["unload_on_exit"])
         self.gc_freeze = bool(config["gc_freeze"])
+        self.engine_numbers = str(config["engine"]["numbers"])
         self.oom_fallback = str(config["oom_fallback"])
         self.token_env = config["api"]["token_env"]
         self.allowed_origins = list(config["api"]["allowed_origins"])

@@ -48,6 +48,10 @@ struct HostTierConfig {
   bool enabled = true;
 };
 
+struct EngineConfig {
+  std::string numbers = "fast";
+};
+
 struct PrefetchConfig {
   std::uint64_t queue_depth = 2;
 };
@@ -84,6 +88,7 @@ struct Config {
   QueueConfig queue;
   bool transparent = true;
   HostTierConfig host_tier;
+  EngineConfig engine;
   bool gc_freeze = true;
   PrefetchConfig prefetch;
   ResultsConfig results;

@@ -64,6 +64,7 @@ void VisitMembers(Object& c, Visit visit) {
   visit("/queue/persist", c.queue.persist);
   visit("/transparent", c.transparent);
   visit("/host_tier/enabled", c.host_tier.enabled);
+  visit("/engine/numbers", c.engine.numbers);
   visit("/gc_freeze", c.gc_freeze);
   visit("/prefetch/queue_depth", c.prefetch.queue_depth);
   visit("/results/memory_entries", c.results.memory_entries);

@@ -27,6 +27,7 @@ class Runtime:
             "transparent": True,
             "unload_on_exit": False,
             "oom_fallback": "off",
+            "engine": {"numbers": "fast"},
             "gc_freeze": True,
             "log": {"trace_loads": True},
             "api": {"token_env": None, "allowed_origins": []},
