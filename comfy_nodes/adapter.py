@@ -83,6 +83,30 @@ class ComfyAdapter:
         if len(keep) < len(loaded):
             self.management.free_memory(_EVERYTHING, patcher.load_device, keep)
 
+    def make_room(self, bytes_: int, device: Any, base: Any) -> bool:
+        """Whether so much memory of a device is free, after idle models gave theirs up; those at
+        work and that of `base` stay."""
+        if str(device).startswith("cpu"):
+            return True
+        management = self.management
+        if management.get_free_memory(device) < bytes_:
+            loaded = list(getattr(management, "current_loaded_models", ()))
+            keep = [each for each in loaded if getattr(each.model, "model", base) is base]
+            management.free_memory(bytes_, device, keep)
+        return bool(management.get_free_memory(device) >= bytes_)
+
+    def have_room(self, patchers: Any, beside: int) -> bool:
+        """Whether models that are about to work fit on their devices as they are, with `beside`
+        bytes to spare."""
+        missing: dict[Any, int] = {}
+        for patcher in patchers:
+            device = patcher.load_device
+            if not str(device).startswith("cpu"):
+                left = patcher.model_size() - patcher.loaded_size()
+                missing[device] = missing.get(device, beside) + max(0, int(left))
+        free = self.management.get_free_memory
+        return all(free(device) >= wanted for device, wanted in missing.items())
+
     def is_device_oom(self, error: BaseException) -> bool:
         """Whether ComfyUI takes an error for device memory that did not suffice."""
         question = getattr(self.management, "is_oom", None)

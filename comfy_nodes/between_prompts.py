@@ -137,6 +137,8 @@ class BetweenPrompts:
             self._arrivals.settle()
             host.scope.end()
             host.models.report_changes(host.runtime.cache)
+            if flags.get("unload_models"):
+                host.models.drop_copies()
             if flags.get("free_memory"):
                 host.runtime.cache.trim(_ALL_BYTES, _ALL_BYTES, "free requested")
             host.runtime.cache.enforce()

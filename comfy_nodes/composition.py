@@ -64,7 +64,8 @@ def compose(repository: Path) -> NodeService:
     config.follow(log.follow)
     server = sys.modules["server"].PromptServer.instance
     OutOfMemory(host, server).install(importlib.import_module("execution"), seams)
-    between = _watch_worker(host, node_cache, seams, log)
+    engine = Engine(host)
+    between = _watch_worker(host, node_cache, seams, log, engine)
     workflows = [*config.folders, repository / "examples" / "api"]
     prewarm = _make_prewarm(host, node_cache, seams, workflows)
     if between.install(server.prompt_queue, seams):
@@ -72,7 +73,6 @@ def compose(repository: Path) -> NodeService:
     else:
         prewarm.give_up("this ComfyUI's queue is unfamiliar, nothing can run between prompts")
     keeper = KeeperLink(host.runtime.host_tier, host.models, workflows)
-    engine = Engine(host.adapter)
     reports = Reports(host.runtime, seams, config, prewarm, host.adapter.version())
     reports.show_too(keeper=keeper.report, engine=engine.paths.report)
     Routes(host, reports, prewarm, config).install(server.routes, seams)
@@ -107,10 +107,10 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
 
 
 def _watch_worker(
-    host: Host, node_cache: ComfyNodeCache, seams: Seams, log: LogBridge
+    host: Host, node_cache: ComfyNodeCache, seams: Seams, log: LogBridge, engine: Engine
 ) -> BetweenPrompts:
     arrivals = Arrivals(host)
-    UseRecorder(host, arrivals).install(host.adapter.management, seams)
+    UseRecorder(host, arrivals, engine.give_way).install(host.adapter.management, seams)
     between = BetweenPrompts(host, arrivals, node_cache)
     between.at_each_gap(log.drain)
     between.at_each_gap(host.runtime.host_tier.tidy)

@@ -19,7 +19,7 @@ _UNREAD = frozenset({"num_tokens", "clip_text_pooled", "transformer_options"})
 # Of `transformer_options`: what sampling itself notes there.
 _NOTES = frozenset(
     {"cond_or_uncond", "uuids", "sigmas", "sample_sigmas", "total_blocks", "block_type"}
-    | {"block_index"}
+    | {"block_index", "prefetch_dynamic_vbars"}
 )
 # Of `model_options`: what samplers do with the model's answers, outside of its forward.
 _OUTSIDE = frozenset(
@@ -88,8 +88,6 @@ def _of_patcher(patcher: Any) -> Iterator[Refusal]:
     for name, value in getattr(patcher, "model_options", {}).items():
         if name not in _OUTSIDE and value:
             yield Refusal("unknown option", str(name))
-    if getattr(patcher, "is_dynamic", bool)():
-        yield Refusal("dynamic VRAM", "weights come and go while the model computes")
 
 
 def _of_options(options: Mapping[str, Any]) -> Iterator[Refusal]:
@@ -99,9 +97,6 @@ def _of_options(options: Mapping[str, Any]) -> Iterator[Refusal]:
         elif name in ("patches", "patches_replace"):
             if any(value.values()):
                 yield Refusal("patch", ", ".join(map(str, value)))
-        elif name == "prefetch_dynamic_vbars":
-            if value:
-                yield Refusal("dynamic VRAM")
         elif name not in _NOTES:
             yield Refusal("unknown option", str(name))
 

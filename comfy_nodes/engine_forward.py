@@ -12,8 +12,10 @@ from hearth import zimage
 from hearth.errors import CheckpointMismatchError
 
 from .engine_call import ForwardCall, why_not
+from .engine_copy import CopyWish, EngineCopies
 from .engine_paths import EnginePaths, Refusal
-from .engine_weights import addresses, views_of, weights_fault
+from .engine_weights import addresses, code_fault, type_fault, views_of, weights_fault
+from .measure import is_dynamic
 
 _LOG = logging.getLogger("hearth")
 _PART = "transformer"
@@ -26,7 +28,7 @@ class _Session:
     """One sampling: the engine over the weights where they are now, and its schedule."""
 
     velocity: Any
-    places: tuple[int, ...]
+    places: tuple[int, ...]  # none: over its own copy
     type: Any
     schedule: Any
 
@@ -40,9 +42,11 @@ class EngineForward:
     samplings it holds no weights either, so that a model that is unloaded gives its memory back.
     """
 
-    def __init__(self, model: Any, paths: EnginePaths) -> None:
+    def __init__(self, model: Any, paths: EnginePaths, copies: EngineCopies, fused: bool) -> None:
         self._base = weakref.ref(model.model)
         self._paths = paths
+        self._copies = copies
+        self._fused = fused
         self._session: _Session | None = None
         self._broken: Refusal | None = None
 
@@ -77,16 +81,39 @@ class EngineForward:
 
     def _prepare(self, module: Any, call: ForwardCall) -> Refusal | None:
         """Has a session over the weights as they are now; or says why they are not to be used."""
-        places = addresses(module)
+        base: Any = self._base()
+        streamed = is_dynamic(base.current_patcher)
+        places = () if streamed else addresses(module)
         if self._session is not None and self._session.fits(places, call):
             return None
         self._session = None  # before the next one takes memory
         x = call.inputs["x"]
+        found = self._copied(base, module, x) if streamed else self._viewed(module, x)
+        if isinstance(found, Refusal):
+            return found
+        velocity = zimage.StepwiseVelocity(found, call.schedule)
+        self._session = _Session(velocity, places, x.dtype, call.schedule)
+        return None
+
+    def _viewed(self, module: Any, x: Any) -> Any:
+        """The engine over views of the module's parameters, or a Refusal."""
         fault = weights_fault(module, x)
-        if fault is None:
-            velocity = _velocity(module, x, call.schedule)
-            self._session = _Session(velocity, places, x.dtype, call.schedule)
-        return fault
+        if fault is not None:
+            return fault
+        weights = zimage.weights_of(*views_of(module))
+        return _transformer(weights, module, CopyWish(_PART, x.device, x.dtype, self._fused))
+
+    def _copied(self, base: Any, module: Any, x: Any) -> Any:
+        """The engine over its own placement of the model's file, or a Refusal."""
+        fault = type_fault(x) or code_fault(module)
+        if fault is not None:
+            return fault
+        wish = CopyWish(_PART, x.device, x.dtype, self._fused)
+        found = self._copies.get(base, wish, lambda weights: _transformer(weights, module, wish))
+        if isinstance(found, Refusal):
+            self._broken = found  # for this sampling: asking again would make room in every step
+            return found
+        return found.model
 
     def _compute(self, call: ForwardCall) -> Any:
         assert self._session is not None
@@ -114,13 +141,12 @@ def zimage_fault(module: Any) -> str:
     return f"it has a {present}" if present else ""
 
 
-def _velocity(module: Any, x: Any, schedule: Any) -> Any:
-    name, tensors = views_of(module)
+def _transformer(weights: Any, module: Any, wish: CopyWish) -> Any:
     eps = module.layers[0].attention.q_norm.eps
-    transformer = zimage.transformer(
-        zimage.weights_of(name, tensors),
-        compute_type=x.dtype,
-        device=str(x.device),
+    return zimage.transformer(
+        weights,
+        compute_type=wish.type,
+        device=str(wish.device),
         qk_norm_eps=zimage.QK_NORM_EPS_COMFYUI if eps is None else float(eps),
+        fused=wish.fused,
     )
-    return zimage.StepwiseVelocity(transformer, schedule)

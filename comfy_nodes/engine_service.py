@@ -8,8 +8,8 @@ from typing import Any
 
 from hearth.errors import CheckpointMismatchError
 
-from .adapter import ComfyAdapter
 from .engine_paths import EnginePaths, Refusal
+from .host import Host
 from .nodes.stock import call_stock
 
 _LOG = logging.getLogger("hearth")
@@ -18,8 +18,10 @@ _LOG = logging.getLogger("hearth")
 class Engine:
     """Makes nothing before it is asked to: hearth._torch may be absent, and is slow to import."""
 
-    def __init__(self, adapter: ComfyAdapter) -> None:
-        self._adapter = adapter
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._adapter = host.adapter
+        self._copies: Any = None
         self.paths = EnginePaths()
 
     def with_engine(self, model: Any, name: str) -> Any:
@@ -36,7 +38,7 @@ class Engine:
                 f"{name} is not a Z-Image transformer that hearth computes: ComfyUI takes it for "
                 f"{_kind_of(model)} ({fault}). Load it with Load Diffusion Model (hearth)."
             )
-        around = forward.EngineForward(model, self.paths)
+        around = forward.EngineForward(model, self.paths, self._kept_copies(), self._fused)
         return self._adapter.with_forward(model, around, around.ended)
 
     def decode(self, vae: Any, latent: Any) -> tuple[Any, ...]:
@@ -45,8 +47,27 @@ class Engine:
         decoding = self._import("engine_decode", "vae")
         if decoding is None:
             return call_stock("VAEDecode", inputs)
-        with decoding.engine_in(vae, self.paths, self._adapter):
+        context = decoding.DecodeContext(
+            self.paths, self._adapter, self._kept_copies(), self._fused
+        )
+        with decoding.engine_in(vae, context):
             return call_stock("VAEDecode", inputs)
+
+    def give_way(self, patchers: Any) -> None:
+        """Told of the models that are about to work: copies of others may have to go for them."""
+        if self._copies is not None:
+            self._copies.give_way(patchers)
+
+    @property
+    def _fused(self) -> bool:
+        return self._host.settings.engine_numbers == "fast"
+
+    def _kept_copies(self) -> Any:
+        if self._copies is None:
+            self._copies = importlib.import_module(".engine_copy", __package__).EngineCopies(
+                self._host
+            )
+        return self._copies
 
     def _import(self, name: str, part: str) -> Any:
         try:

@@ -18,8 +18,8 @@ _numbers = itertools.count()
 def weights_fault(module: Any, like: Any, ours: Any = None) -> Refusal | None:
     """Why these weights cannot be computed with by somebody else than the module; `like` is the
     input of the pass, for device and type, and `ours` a forward that is no reason."""
-    if like.dtype not in _TYPES:
-        return Refusal("type", f"computed in {like.dtype}")
+    if fault := type_fault(like):
+        return fault
     for name, tensor in module.named_parameters():
         if type(tensor.data) is not torch.Tensor or tensor.layout != torch.strided:
             return Refusal("quantised weights", name)
@@ -27,11 +27,17 @@ def weights_fault(module: Any, like: Any, ours: Any = None) -> Refusal | None:
             return Refusal("type", f"{name} is {tensor.dtype}")
         if tensor.device != like.device:
             return Refusal("weights elsewhere", f"{name} is on {tensor.device}")
-    return _code_fault(module, ours)
+    return code_fault(module, ours)
 
 
-def _code_fault(module: Any, ours: Any) -> Refusal | None:
-    """What somebody has hung on parts of the module, so that weights alone do not say it all."""
+def type_fault(like: Any) -> Refusal | None:
+    """Why the engine does not compute in the type of `like`."""
+    return None if like.dtype in _TYPES else Refusal("type", f"computed in {like.dtype}")
+
+
+def code_fault(module: Any, ours: Any = None) -> Refusal | None:
+    """What somebody has hung on parts of the module, so that weights alone do not say it all;
+    `ours` is a forward that is no reason."""
     for name, part in module.named_modules():
         if part is not module and (part._forward_hooks or part._forward_pre_hooks):
             return Refusal("hook", f"on {name}")

@@ -62,28 +62,32 @@ class ResidentModels:
 
     def update_bytes(self, cache: Any) -> None:
         """Tells the cache where the bytes of all residents are now."""
-        found = {id(each): each for each in (ref() for ref in self._by_module.values()) if each}
-        for resident in found.values():
-            if not resident.released:
-                cache.update_bytes(resident.key, resident.bytes())
+        for resident in self._kept():
+            cache.update_bytes(resident.key, resident.bytes())
 
     def paths(self) -> list[str]:
         """Paths of the files of all residents, each once, in no order; never shown."""
         found: dict[str, None] = {}
-        for reference in list(self._by_module.values()):
-            resident = reference()
-            if resident is not None and not resident.released:
-                found.update(dict.fromkeys(resident.paths))
+        for resident in self._kept():
+            found.update(dict.fromkeys(resident.paths))
         return list(found)
 
     def without_file(self) -> list[ResidentModel]:
         """Residents of which a file is gone: nobody can ask for them any more."""
-        found: dict[int, ResidentModel] = {}
-        for reference in list(self._by_module.values()):
-            resident = reference()
-            if resident is not None and not resident.released and resident.lost_a_file():
-                found[id(resident)] = resident
-        return list(found.values())
+        return [each for each in self._kept() if each.lost_a_file()]
+
+    def with_copies(self) -> list[ResidentModel]:
+        """Residents of which the engine has weights of its own."""
+        return [each for each in self._kept() if each.copies]
+
+    def drop_copies(self) -> None:
+        """Has the engine let go of its own weights, as ComfyUI lets go of its at `/free`."""
+        for resident in self.with_copies():
+            resident.copies.clear()
+
+    def _kept(self) -> list[ResidentModel]:
+        found = (reference() for reference in list(self._by_module.values()))
+        return list({id(each): each for each in found if each and not each.released}.values())
 
     def note_change(self, resident: weakref.ref[ResidentModel]) -> None:
         """Called when a module of a lingering resident dies."""
@@ -123,8 +127,11 @@ class ResidentModel:
         self.released = False
         self.feed: Feed | None = None
         self.paths: tuple[str, ...] = ()  # of its files; never shown
+        # By part: the engine's own placement of the weights (engine_copy.py); it is of the device,
+        # and goes whenever the model leaves it.
+        self.copies: dict[str, Any] = {}
         self._parts: list[Part | None] = [make_part(output) for output in outputs]
-        self._file_bytes = file_bytes
+        self.file_bytes = file_bytes
         self._models = models
         self._surrendered = False
 
@@ -136,6 +143,7 @@ class ResidentModel:
         """The base objects themselves, for a model that is not cached: from now on they are
         ComfyUI's alone, and release() leaves them where they are."""
         self._surrendered = True
+        self.copies.clear()
         if self.feed is not None:
             self.feed.close(self.modules())
             self.feed = None
@@ -160,12 +168,15 @@ class ResidentModel:
     def bytes(self) -> Bytes:
         """Where the bytes are now, of a lingering one those that are left."""
         patchers = [part.patcher for part in self._present()]
-        return bytes_of([each for each in patchers if each is not None], self._file_bytes)
+        found = bytes_of([each for each in patchers if each is not None], self.file_bytes)
+        found["device"] += sum(copy.device_bytes for copy in self.copies.values())
+        return found
 
     def release(self) -> Bytes | None:
         """Takes the model off its device and lets go of it; returns what still lingers."""
         if self._surrendered:
             return None
+        self.copies.clear()
         adapter = self._models.adapter
         with adapter.inference_mode():
             self._models.adopt_loaded()  # what has no patcher cannot be unloaded
@@ -181,6 +192,7 @@ class ResidentModel:
 
     def demote(self) -> Bytes | None:
         """Takes the model off its device and keeps it; returns where its bytes are then."""
+        self.copies.clear()
         adapter = self._models.adapter
         with adapter.inference_mode():
             self._models.adopt_loaded()

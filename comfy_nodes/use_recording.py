@@ -32,11 +32,15 @@ class _Work:
 
 
 class UseRecorder:
-    """Wraps `comfy.model_management.load_models_gpu`; no caller imports it by name."""
+    """Wraps `comfy.model_management.load_models_gpu`; no caller imports it by name. `before` is
+    told of the models that are about to be loaded."""
 
-    def __init__(self, host: Host, arrivals: Arrivals) -> None:
+    def __init__(
+        self, host: Host, arrivals: Arrivals, before: Callable[[Any], None] | None = None
+    ) -> None:
         self._host = host
         self._arrivals = arrivals
+        self._before = before or (lambda models: None)
         self._complained = False
 
     def install(self, management: Any, seams: Seams) -> None:
@@ -53,6 +57,7 @@ class UseRecorder:
             if not self._host.runtime.executor.is_current():
                 return original(*args, **kwargs)
             models = args[0] if args else kwargs.get("models", ())
+            self._guarded(lambda: self._before(models))
             work = self._guarded(lambda: self._begin(models)) or []
             # Outside the guard: an interrupt that ended the wait for a file ends the prompt.
             self._host.adapter.stop_if_interrupted()

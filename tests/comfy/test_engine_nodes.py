@@ -188,6 +188,57 @@ def test_latents_are_those_of_comfyuis_own_forward(live: LiveComfy, name: str) -
     assert after["causes"] == before["causes"]
 
 
+@pytest.fixture
+def streamed(live: LiveComfy) -> Iterator[None]:
+    """Models say that their weights come and go while they compute, as with dynamic VRAM."""
+    toggle = live.server.spec.base / "barriers" / "streamed"
+    toggle.touch()
+    yield
+    toggle.unlink()
+
+
+@pytest.mark.parametrize("name", ["guided", "odd", "custom"])
+@pytest.mark.usefixtures("streamed")
+def test_of_a_streamed_model_the_engine_computes_with_weights_of_its_own(
+    live: LiveComfy, name: str
+) -> None:
+    before = passes(live)
+    copies = len(copies_made(live))
+    error = error_of(live, GRAPHS[name], f"streamed_{name}")
+    assert error <= 1e-4
+    after = passes(live)
+    assert after["engine"] >= before["engine"] + 8
+    assert after["causes"] == before["causes"]
+    assert len(copies_made(live)) <= copies + 1
+
+
+def copies_made(live: LiveComfy) -> list[dict[str, Any]]:
+    """Events of weights that came for the engine."""
+    return [event for event in live.hearth.events() if "for hearth's engine" in event["reason"]]
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_streamed_vae_is_decoded_with_weights_of_the_engines_own(live: LiveComfy) -> None:
+    graph = toy_zimage.graph(seed=57)
+    expected = pixels_of(live, graph, "streamed_stock")
+    graph["decode"]["class_type"] = "HearthVAEDecode"
+    before = passes(live, "vae")
+    found = pixels_of(live, graph, "streamed_engine")
+    after = passes(live, "vae")
+    assert after["engine"] == before["engine"] + 1 and after["causes"] == before["causes"]
+    assert abs(found - expected).max() <= 1
+    assert [event["model"] for event in copies_made(live)].count(toy_zimage.VAE) == 1
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_lora_on_a_streamed_model_is_comfyuis_with_its_pixels(live: LiveComfy) -> None:
+    graph = with_lora(toy_zimage.graph(seed=36))
+    expected = live.run(graph).pixels
+    changed = with_engine(graph)
+    changed["save"]["inputs"]["filename_prefix"] = "streamed_lora"
+    assert live.run(changed).pixels == expected
+
+
 def test_a_lora_is_computed_by_comfyui_and_without_it_the_engine_computes_again(
     live: LiveComfy,
 ) -> None:

@@ -16,7 +16,7 @@ pytest.importorskip(
 from comfy_nodes import engine_forward  # noqa: E402
 from comfy_nodes.engine_call import ForwardCall, why_not  # noqa: E402
 from comfy_nodes.engine_forward import EngineForward  # noqa: E402
-from comfy_nodes.engine_paths import EnginePaths  # noqa: E402
+from comfy_nodes.engine_paths import EnginePaths, Refusal  # noqa: E402
 from comfy_nodes.engine_weights import weights_fault  # noqa: E402
 
 X, SIGMA, CONTEXT = torch.ones(2, 16, 4, 4), torch.full((2,), 0.5), torch.ones(2, 7, 8)
@@ -72,7 +72,6 @@ def test_text_to_image_over_a_plain_model_is_the_engines() -> None:
         ("object patch", {"object_patches": {"diffusion_model.layers.0": 1}}),
         ("unknown option", {"model_options": {"model_function_wrapper": print}}),
         ("unknown option", {"model_options": {"tomorrows": True}}),
-        ("dynamic VRAM", {"is_dynamic": lambda: True}),
     ],
 )
 def test_what_is_on_the_model_leaves_the_pass_to_comfyui(cause: str, more: dict[str, Any]) -> None:
@@ -89,7 +88,6 @@ def test_what_is_on_the_model_leaves_the_pass_to_comfyui(cause: str, more: dict[
         ("wrapper of another pack", {"callbacks": {"on_load": {None: [print]}}}),
         ("unknown option", {"optimized_attention_override": print}),
         ("unknown option", {"rope_options": {"shift_t": 1.0}}),
-        ("dynamic VRAM", {"prefetch_dynamic_vbars": True}),
     ],
 )
 def test_options_that_are_not_known_leave_the_pass_to_comfyui(
@@ -159,13 +157,18 @@ class Stage:
             model=_Base(diffusion_model=self.module, current_patcher=patcher())
         )
         self.paths = EnginePaths()
-        self.forward = EngineForward(self.model, self.paths)
+        self.copy: Any = SimpleNamespace(model="the engine's own")
+        self.weights: list[Any] = []
+        copies: Any = SimpleNamespace(get=lambda base, wish, make: self.copy)
+        self.forward = EngineForward(self.model, self.paths, copies, fused=False)
         self.engines = 0
         self.answer: Any = lambda: X
-        monkeypatch.setattr(engine_forward, "_velocity", self._velocity)
+        monkeypatch.setattr(engine_forward, "_transformer", lambda *args: "over views")
+        monkeypatch.setattr(engine_forward.zimage, "StepwiseVelocity", self._velocity)
 
-    def _velocity(self, module: Any, x: Any, schedule: Any) -> Any:
+    def _velocity(self, transformer: Any, schedule: Any) -> Any:
         self.engines += 1
+        self.weights.append(transformer)
         return lambda *args: self.answer()
 
     def run(self, module: Any = None) -> Any:
@@ -210,6 +213,33 @@ def test_weights_are_looked_at_once_a_sampling_and_again_when_they_have_moved(
     stage.run()
     assert stage.engines == 3
     assert stage.counts == (5, {})
+
+
+def test_of_a_streamed_model_the_engine_computes_with_weights_of_its_own(stage: Stage) -> None:
+    stage.model.model.current_patcher.is_dynamic = lambda: True
+    for _ in range(2):
+        stage.module.weight.data = stage.module.weight.data.clone()  # as streaming does
+        assert stage.run() is X
+    stage.forward.ended(None)
+    stage.model.model.current_patcher.is_dynamic = lambda: False
+    stage.run()
+    assert stage.weights == ["the engine's own", "over views"]
+    assert stage.counts == (3, {})
+
+
+def test_of_a_streamed_model_without_a_copy_comfyui_computes(stage: Stage) -> None:
+    stage.model.model.current_patcher.is_dynamic = lambda: True
+    stage.copy = Refusal("dynamic VRAM", "no file")
+    assert stage.run() == "ComfyUI's"
+    stage.copy = SimpleNamespace(model="the engine's own")
+    assert stage.run() == "ComfyUI's"  # a sampling asks once
+    stage.forward.ended(None)
+    stage.module.register_forward_hook(print)
+    assert stage.run() is X  # a hook on the whole module is outside of its forward
+    stage.forward.ended(None)
+    stage.module.weight_function = [1]
+    assert stage.run() == "ComfyUI's"
+    assert stage.counts == (1, {"dynamic VRAM": 2, "LoRA or other weight patch": 1})
 
 
 def test_an_error_of_the_engine_is_told_once_and_comfyui_answers(

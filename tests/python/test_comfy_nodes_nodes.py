@@ -80,7 +80,7 @@ class Graph:
         self.host = host
         loaders = TransparentLoaders(host)
         loaders.install(classes, Seams())
-        self.service = LiveService(host, loaders, classes, Engine(host.adapter))
+        self.service = LiveService(host, loaders, classes, Engine(host))
         self.nodes = registration(self.service)["NODE_CLASS_MAPPINGS"]
 
     def run(self, name: str, **inputs: Any) -> Any:

@@ -2,14 +2,23 @@
 
 Nothing but sizes is changed: modules, sampling, tokenizer and nodes are ComfyUI's own. The sizes
 are those of `benchmarks/harness/toy_zimage.py`.
+
+On a CPU ComfyUI never streams weights. Where the file `streamed` lies among the barriers of the
+spy, models say while they compute that theirs are.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import comfy.ldm.models.autoencoder as autoencoder
+import comfy.model_base
 import comfy.model_detection
+import comfy.model_patcher
 import comfy.sd
 import comfy.supported_models
 import comfy.text_encoders.llama as llama
@@ -42,6 +51,25 @@ def _text_encoder(weights: Any) -> Any:
     return comfy.sd.TEModel.QWEN3_4B if is_toy else _detect_text_encoder(weights)
 
 
+_computing = [False]  # ComfyUI computes on one thread
+
+
+def _while_computing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def compute(*arguments: Any, **named: Any) -> Any:
+        _computing[0] = Path(os.environ.get("HEARTH_SPY_BARRIERS", ""), "streamed").is_file()
+        try:
+            return original(*arguments, **named)
+        finally:
+            _computing[0] = False
+
+    return compute
+
+
+comfy.model_patcher.ModelPatcher.is_dynamic = lambda patcher: _computing[0]
+comfy.model_base.BaseModel._apply_model = _while_computing(comfy.model_base.BaseModel._apply_model)
+for _owner in (autoencoder.AutoencodingEngine, autoencoder.AutoencodingEngineLegacy):
+    _owner.decode = _while_computing(_owner.decode)
 comfy.model_detection.detect_unet_config = _transformer
 comfy.supported_models.ZImage.unet_config = {"image_model": "lumina2", "dim": _WIDTH}
 comfy.sd.detect_te_model = _text_encoder
