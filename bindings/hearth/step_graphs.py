@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import weakref
 from collections.abc import Callable
 
 import torch
@@ -25,11 +26,29 @@ def recorder(compute: Play) -> Play:
     return _Recording(compute)
 
 
-@functools.cache
-def _pool() -> torch.cuda.MemPool:
+class _Pool:
     """Of all recordings of this process: they are played one after the other, and what one leaves
     behind is taken over before the next begins. So they need no more memory than the largest."""
-    return torch.cuda.MemPool()
+
+    def __init__(self) -> None:
+        self._recorded: weakref.WeakSet[_Recording] = weakref.WeakSet()
+        self._id: tuple[int, int] | None = None
+
+    def id(self) -> tuple[int, int]:
+        """What the next recording takes memory from. A new pool when nothing recorded is left of
+        the last one: torch ends a pool with its last graph, and asserts when it is used again."""
+        if self._id is None or not self._recorded:
+            self._id = torch.cuda.graph_pool_handle()
+        return self._id
+
+    def add(self, recording: _Recording) -> None:
+        """Takes note of one that succeeded; the pool is kept for as long as that is."""
+        self._recorded.add(recording)
+
+
+@functools.cache
+def _pool() -> _Pool:
+    return _Pool()
 
 
 class _Recording:
@@ -56,13 +75,15 @@ class _Recording:
         try:
             with torch.cuda.stream(stream):
                 # Other threads copy images and weights meanwhile, which is none of ours.
-                graph.capture_begin(_pool().id, capture_error_mode="thread_local")
+                graph.capture_begin(_pool().id(), capture_error_mode="thread_local")
                 try:
                     self._compute()
                 finally:
                     graph.capture_end()
         except RuntimeError as error:
-            _LOG.warning("a step could not be recorded and is sent anew each time: %s", error)
+            # As a text: an error knows the frames it came through, and those the model.
+            _LOG.warning("a step could not be recorded and is sent anew each time: %s", str(error))
             return
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = graph
+        _pool().add(self)
