@@ -16,8 +16,9 @@ def parse(
     known = list(variants)
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.engine_rows",
-        description="Measures ComfyUI, ComfyUI with hearth, hearth without ComfyUI and ComfyUI "
-        "with its TorchCompileModel, each in one process of its own; a JSON line a row.",
+        description="Measures ComfyUI, ComfyUI with hearth, with its engine's nodes too, hearth "
+        "without ComfyUI and ComfyUI with its TorchCompileModel, each in one process of its own; "
+        "a JSON line a row.",
     )
     _add_places(parser)
     _add_amounts(parser)

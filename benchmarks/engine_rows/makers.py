@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from benchmarks.harness.workflows import Graph
 
-PARTS = {"CLIPTextEncode": "text", "KSampler": "sampling", "VAEDecode": "vae", "SaveImage": "png"}
+PARTS = {"CLIPTextEncode": "text", "KSampler": "sampling"}
+PARTS |= dict.fromkeys(("VAEDecode", "HearthVAEDecode"), "vae")
+PARTS |= dict.fromkeys(("SaveImage", "HearthSaveImage"), "png")
 """What a node of each class is in the table."""
 
 

@@ -13,11 +13,15 @@ from typing import Any
 
 Entry = dict[str, Any]
 Found = Mapping[tuple[str, str], Entry]
-_ORDER = ("stock", "compiled", "hearth", "headless", "headless_parity", "headless_fp8")
+_ORDER = (
+    *("stock", "compiled", "hearth", "engine"),
+    *("headless", "headless_parity", "headless_fp8"),
+)
 _TITLES = {
     "stock": "ComfyUI",
     "compiled": "ComfyUI, TorchCompileModel",
     "hearth": "ComfyUI with hearth",
+    "engine": "ComfyUI with hearth's engine nodes",
     "headless": "`hearth run`",
     "headless_parity": "`hearth run --parity`",
     "headless_fp8": "`hearth run --fp8`",

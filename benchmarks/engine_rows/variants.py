@@ -1,4 +1,4 @@
-"""The four ways, and two that are asked for by name."""
+"""The five ways, and two that are asked for by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks.engine_rows.comfy_maker import ComfyMaker, compiled
 from benchmarks.engine_rows.headless_maker import HeadlessMaker
 from benchmarks.engine_rows.makers import Deadline, Maker
 from benchmarks.harness.listener import Listener
+from benchmarks.harness.workflows import on_engine
 from benchmarks.rows.starting import Setting, running
 from benchmarks.rows.variants import VARIANTS as OF_COMFYUI
 from benchmarks.rows.variants import Variant
@@ -45,6 +46,13 @@ def _hearth(wanted: Wanted, deadline: Deadline) -> Opened:
     return _comfyui(replace(OF_COMFYUI["hearth_prewarmed"], name="hearth"), wanted, deadline)
 
 
+def _engine(wanted: Wanted, deadline: Deadline) -> Opened:
+    """hearth's engine as nodes of ComfyUI."""
+    setting = replace(wanted.setting, graphs={"A": on_engine(wanted.setting.graphs["A"])})
+    variant = replace(OF_COMFYUI["hearth_prewarmed"], name="engine")
+    return _comfyui(variant, replace(wanted, setting=setting), deadline)
+
+
 def _compiled(wanted: Wanted, deadline: Deadline) -> Opened:
     """Its compiler begins with an empty cache, or its first image would tell nothing."""
     cache = wanted.setting.out / "compiled" / "inductor"
@@ -66,10 +74,11 @@ def _headless(numbers: str) -> Callable[[Wanted, Deadline], Opened]:
 VARIANTS: dict[str, Callable[[Wanted, Deadline], Opened]] = {
     "stock": _stock,
     "hearth": _hearth,
+    "engine": _engine,
     "headless": _headless("fast"),
     "compiled": _compiled,
     "headless_parity": _headless("parity"),
     "headless_fp8": _headless("fp8"),
 }
-DEFAULT = ("stock", "hearth", "headless", "compiled")
+DEFAULT = ("stock", "hearth", "engine", "headless", "compiled")
 """What may fail comes last."""

@@ -94,12 +94,25 @@ def z_image_turbo_graph(
     }
 
 
+ENGINE_CLASSES = {
+    "UNETLoader": "HearthZImageLoader",
+    "VAEDecode": "HearthVAEDecode",
+    "SaveImage": "HearthSaveImage",
+}
+"""What stands for a stock node where hearth's engine computes."""
+
+
+def on_engine(graph: Graph) -> Graph:
+    """The graph on hearth's engine, its VAE decode and its Save image."""
+    changed = copy.deepcopy(graph)
+    for each in changed.values():
+        each["class_type"] = ENGINE_CLASSES.get(each["class_type"], each["class_type"])
+    return changed
+
+
 def z_image_engine_graph() -> Graph:
-    """The same on hearth's engine, its VAE decode and its Save image."""
-    graph = z_image_turbo_graph()
-    engines = {"unet": "HearthZImageLoader", "decode": "HearthVAEDecode", "save": "HearthSaveImage"}
-    for name, class_type in engines.items():
-        graph[name]["class_type"] = class_type
+    """The same on hearth's engine."""
+    graph = on_engine(z_image_turbo_graph())
     graph["save"]["inputs"]["filename_prefix"] = "z_image_engine"
     return graph
 

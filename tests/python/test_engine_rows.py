@@ -28,10 +28,11 @@ from benchmarks.engine_rows import catalogue, distances, makers, report  # noqa:
 from benchmarks.engine_rows.catalogue import Amounts, Session  # noqa: E402
 from benchmarks.engine_rows.comfy_maker import compiled  # noqa: E402
 from benchmarks.engine_rows.headless_maker import HeadlessMaker  # noqa: E402
-from benchmarks.engine_rows.makers import Deadline, Made, Wish  # noqa: E402
+from benchmarks.engine_rows.makers import PARTS, Deadline, Made, Wish  # noqa: E402
 from benchmarks.engine_rows.prompts import prompt  # noqa: E402
 from benchmarks.engine_rows.vram import VramWatch  # noqa: E402
 from benchmarks.harness import toy_zimage  # noqa: E402
+from benchmarks.harness.workflows import on_engine  # noqa: E402
 from benchmarks.rows.starting import Setting  # noqa: E402
 
 GRAPH = toy_zimage.graph(steps=4)
@@ -154,6 +155,15 @@ def test_an_open_loop_counts_from_the_moment_a_request_was_due(
 def test_a_step_is_the_mean_of_those_that_were_told() -> None:
     assert makers.mean_step([(0, 9.0), (1, 10.0), (3, 11.0), (8, 13.5)])["step"] == 0.5
     assert makers.mean_step([(0, 9.0), (1, 10.0)]) == {}
+
+
+def test_the_engine_graph_has_its_nodes_and_their_parts_are_the_stock_ones() -> None:
+    changed = on_engine(GRAPH)
+    for name in ("decode", "save"):
+        assert changed[name]["class_type"] != GRAPH[name]["class_type"]
+        assert PARTS[changed[name]["class_type"]] == PARTS[GRAPH[name]["class_type"]]
+    assert changed["unet"]["class_type"] == "HearthZImageLoader"
+    assert changed["sampler"] == GRAPH["sampler"]
 
 
 def test_the_compiled_graph_has_the_node_before_the_sampler() -> None:
