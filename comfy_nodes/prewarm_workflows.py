@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .nodes.node import WRITES
 from .prewarm_names import Graph, PrewarmError
 
 MODEL_TYPES = frozenset(("MODEL", "CLIP", "VAE"))
@@ -80,9 +81,9 @@ def plan_workflow(graph: Graph, classes: Mapping[str, Any], infer: bool) -> Work
 
 
 def _saves_or_shows(owner: Any) -> bool:
-    # hearth's own pass models on and keep or drop them, which a prewarm is for.
-    ours = str(getattr(owner, "CATEGORY", "")).split("/")[0] == "hearth"
-    return bool(getattr(owner, "OUTPUT_NODE", False)) and not ours
+    # Most of hearth's own pass models on and keep or drop them, which a prewarm is for.
+    writes = getattr(owner, WRITES, None)
+    return bool(getattr(owner, "OUTPUT_NODE", False)) and writes is not False
 
 
 def _is_node(value: Any) -> bool:

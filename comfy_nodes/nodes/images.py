@@ -28,6 +28,7 @@ def image_nodes() -> list[Node]:
         run=_save,
         hidden=("prompt", "extra_pnginfo"),
         is_output=True,
+        writes=True,
         is_async=True,
     )
     return [node]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 CATEGORY = "hearth"
+WRITES = "HEARTH_WRITES"
+"""Of a class of ours: whether its node leaves files."""
 
 
 class _AnyType(str):
@@ -58,7 +60,8 @@ class Node:
 
     `inputs` is called whenever ComfyUI asks, because lists of files change. `fault` says what is
     wrong with the inputs named in `checked`, or ""; ComfyUI leaves these unchecked then. `hidden`
-    names what ComfyUI itself adds to the inputs. While an async `run` waits, other nodes run.
+    names what ComfyUI itself adds to the inputs. One that `writes` leaves files, so that a prewarm
+    leaves it out. While an async `run` waits, other nodes run.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Node:
     fault: Callable[..., str] | None = None
     checked: tuple[str, ...] = ()
     is_output: bool = False
+    writes: bool = False
     hidden: tuple[str, ...] = ()
     is_async: bool = False
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .node import CATEGORY, Inputs, Node
+from .node import CATEGORY, WRITES, Inputs, Node
 from .service import NodeService
 
 
@@ -40,6 +40,7 @@ def node_class(node: Node, service: NodeService) -> type:
         "RETURN_NAMES": tuple(output.name for output in node.outputs),
         "OUTPUT_TOOLTIPS": tuple(output.tooltip for output in node.outputs),
         "OUTPUT_NODE": node.is_output,
+        WRITES: node.writes,
         "FUNCTION": "run",
         "CATEGORY": CATEGORY,
         "DESCRIPTION": node.description,

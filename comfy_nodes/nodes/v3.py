@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from .node import CATEGORY, Node
+from .node import CATEGORY, WRITES, Node
 from .service import NodeService
 from .v1 import fingerprint_method, validation_method
 
@@ -59,6 +59,7 @@ def node_class(node: Node, service: NodeService, io: Any) -> Any:
     members: dict[str, Any] = {
         "__doc__": node.description,
         "define_schema": classmethod(define_schema),
+        WRITES: node.writes,
         "execute": classmethod(execute_async if node.is_async else execute),
     }
     if node.fingerprint is not None:

@@ -12,6 +12,7 @@ pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not bui
 
 from fakes.comfy_host import make_host  # noqa: E402
 
+from comfy_nodes.nodes.node import WRITES  # noqa: E402
 from comfy_nodes.prewarm import Prewarm  # noqa: E402
 from comfy_nodes.prewarm_names import PrewarmError, model_graph  # noqa: E402
 from comfy_nodes.prewarm_workflows import (  # noqa: E402
@@ -49,7 +50,8 @@ CLASSES: dict[str, Any] = {
     "Sample": type("Sample", (), {"RETURN_TYPES": ("LATENT",)}),
     "Patch": type("Patch", (), {"RETURN_TYPES": ("MODEL",)}),
     "Text": type("Text", (), {"RETURN_TYPES": ("STRING",)}),
-    "Pin": type("Pin", (), {"RETURN_TYPES": ("*",), "OUTPUT_NODE": True, "CATEGORY": "hearth"}),
+    "Pin": type("Pin", (), {"RETURN_TYPES": ("*",), "OUTPUT_NODE": True, WRITES: False}),
+    "Write": type("Write", (), {"RETURN_TYPES": ("LATENT",), "OUTPUT_NODE": True, WRITES: True}),
     "Save": type("Save", (), {"RETURN_TYPES": ("LATENT",), "OUTPUT_NODE": True}),
 }
 
@@ -134,6 +136,13 @@ def test_a_pin_of_hearths_on_the_way_is_run() -> None:
     }
     work = plan_workflow(graph, CLASSES, infer=True)
     assert set(work.graph) == {"text", "load", "pin", "sample"}
+
+
+def test_a_node_of_hearths_that_writes_files_is_not_run() -> None:
+    written = {**GRAPH, "save": node("Write", latent=["sample", 0])}
+    shown = {**written, "show": node("Save", latent=["save", 0])}
+    for graph in (written, shown):
+        assert plan_workflow(graph, CLASSES, infer=True).targets == ("sample",)
 
 
 def test_without_inference_only_its_loaders_run_and_what_feeds_them() -> None:
