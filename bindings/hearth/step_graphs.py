@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import weakref
 from collections.abc import Callable
 
 import torch
@@ -31,19 +30,22 @@ class _Pool:
     behind is taken over before the next begins. So they need no more memory than the largest."""
 
     def __init__(self) -> None:
-        self._recorded: weakref.WeakSet[_Recording] = weakref.WeakSet()
-        self._id: tuple[int, int] | None = None
+        self._pool = torch.cuda.MemPool()
+        # torch (2.11, CachingHostAllocator.h) ends a pool's share of pinned memory with the last
+        # graph, and asserts when the pool is recorded into again: so one graph stays.
+        self._first = torch.cuda.CUDAGraph()
+        number, stream = torch.zeros(1, device="cuda"), torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self.begin(self._first)
+            number.add_(1.0)
+            self._first.capture_end()
+        torch.cuda.current_stream().wait_stream(stream)
 
-    def id(self) -> tuple[int, int]:
-        """What the next recording takes memory from. A new pool when nothing recorded is left of
-        the last one: torch ends a pool with its last graph, and asserts when it is used again."""
-        if self._id is None or not self._recorded:
-            self._id = torch.cuda.graph_pool_handle()
-        return self._id
-
-    def add(self, recording: _Recording) -> None:
-        """Takes note of one that succeeded; the pool is kept for as long as that is."""
-        self._recorded.add(recording)
+    def begin(self, graph: torch.cuda.CUDAGraph) -> None:
+        """Begins to record, on the current stream. Other threads copy images and weights
+        meanwhile, which is none of ours."""
+        graph.capture_begin(self._pool.id, capture_error_mode="thread_local")
 
 
 @functools.cache
@@ -73,9 +75,9 @@ class _Recording:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         try:
+            pool = _pool()
             with torch.cuda.stream(stream):
-                # Other threads copy images and weights meanwhile, which is none of ours.
-                graph.capture_begin(_pool().id(), capture_error_mode="thread_local")
+                pool.begin(graph)
                 try:
                     self._compute()
                 finally:
@@ -86,4 +88,3 @@ class _Recording:
             return
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = graph
-        _pool().add(self)
