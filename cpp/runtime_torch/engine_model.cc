@@ -11,15 +11,6 @@ namespace {
 
 constexpr std::chrono::duration<double> kBetweenQuestions(0.1);
 
-// Has a device fetch the file's bytes by itself, four times as fast, now and whenever the model
-// comes back from its lower tier. All of it or nothing: a copy that begins in what is registered
-// and ends elsewhere fails.
-void MakeCopyable(HostFile& file) {
-  const std::uint64_t size = file.file().size();
-  if (file.registered_bytes() < size) file.Register({});
-  if (!file.IsCopyable(0, size)) file.Unregister();
-}
-
 bool HasBelow(const CheckpointTensors& tensors, std::string_view prefix) {
   const auto first = tensors.all().lower_bound(prefix);
   return first != tensors.all().end() && first->first.starts_with(prefix);
@@ -103,7 +94,9 @@ LoadedModel EngineLoader::Load(const ModelKey& key) {
   for (const std::string& path : wish_.paths) files.push_back(tier_.Hold(path));
   Read(files);
   if (!wish_.placement.device.is_cpu()) {
-    for (const HostFileHandle& file : files) MakeCopyable(*file);
+    // A device fetches them by itself then, four times as fast, now and whenever the model comes
+    // back from its lower tier.
+    for (const HostFileHandle& file : files) file->Register({});
   }
   auto model =
       std::make_unique<EngineModel>(CheckpointTensors(std::move(files)), key.kind, wish_.placement);

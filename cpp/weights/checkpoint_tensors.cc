@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <utility>
 
 #include "base/error.h"
 #include "checkpoint/safetensors_index.h"
+#include "weights/copy_sizes.h"
 #include "weights/scalar_type.h"
 
 namespace hearth {
@@ -58,6 +60,21 @@ at::Tensor TensorAt(const HostFileHandle& file, const TensorInfo& info) {
   return at::from_blob(bytes, shape, [keep](void*) {}, at::TensorOptions(*type));
 }
 
+at::Tensor CopiedInPieces(const at::Tensor& tensor, const at::Device& device,
+                          const std::vector<std::uint64_t>& sizes) {
+  const auto count = static_cast<std::int64_t>(tensor.nbytes());
+  const at::Tensor from = at::from_blob(const_cast<void*>(tensor.const_data_ptr()), {count},
+                                        at::TensorOptions(at::kByte));
+  const at::Tensor to = at::empty({count}, at::TensorOptions(at::kByte).device(device));
+  std::int64_t offset = 0;
+  for (const std::uint64_t size : sizes) {
+    const auto length = static_cast<std::int64_t>(size);
+    to.narrow(0, offset, length).copy_(from.narrow(0, offset, length));
+    offset += length;
+  }
+  return to.view(tensor.scalar_type()).view(tensor.sizes());
+}
+
 std::string IdentityOf(const HostFileIdentity& file) {
   return std::to_string(file.device) + ":" + std::to_string(file.inode) + ":" +
          std::to_string(file.size) + ":" + std::to_string(file.mtime_ns);
@@ -91,6 +108,19 @@ void CheckpointTensors::Add(const HostFileHandle& file) {
                             info.name);
   }
   identity_ += (identity_.empty() ? "" : "+") + IdentityOf(mapped.identity());
+}
+
+at::Tensor CheckpointTensors::PlacedOn(const at::Device& device, const at::Tensor& tensor) const {
+  if (device.is_cpu()) return tensor.to(device);
+  const auto* const bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
+  for (const HostFileHandle& file : files_) {
+    const std::byte* const begin = file->file().address();
+    if (std::less<>()(bytes, begin) || !std::less<>()(bytes, begin + file->file().size())) continue;
+    const auto offset = static_cast<std::uint64_t>(bytes - begin);
+    const std::vector<std::uint64_t> sizes = CopySizes(*file, offset, tensor.nbytes());
+    if (sizes.size() > 1) return CopiedInPieces(tensor, device, sizes);
+  }
+  return tensor.to(device);
 }
 
 void CheckpointTensors::RequireSound() const {

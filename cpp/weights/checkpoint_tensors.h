@@ -33,6 +33,9 @@ class CheckpointTensors {
   bool Has(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
   // An undefined tensor when there is none of this name. Throws Error for elements that ATen lacks.
   at::Tensor Find(std::string_view name) const;
+  // One of these tensors on a device: as tensor.to(device), in as many copies as the driver takes
+  // where the file is registered in slices. On a CPU it is the tensor itself.
+  at::Tensor PlacedOn(const at::Device& device, const at::Tensor& tensor) const;
   // Undefined tensors stand for those whose elements ATen lacks.
   const Map& all() const { return tensors_; }
 

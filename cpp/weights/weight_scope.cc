@@ -58,8 +58,8 @@ at::Tensor WeightScope::GetIfThere(std::string_view name,
   const bool is_longer =
       at::isFloatingType(tensor.scalar_type()) && tensor.dtype().itemsize() > at::elementSize(type);
   // On a CPU the tensor is a view of the file, and a shorter copy would be memory more.
-  if (device.is_cpu() || !is_longer) return tensor.to(device);
-  return tensor.to(device).to(type);
+  if (device.is_cpu() || !is_longer) return tensors_->PlacedOn(device, tensor);
+  return tensors_->PlacedOn(device, tensor).to(type);
 }
 
 std::int64_t WeightScope::Rank(std::string_view name) const {

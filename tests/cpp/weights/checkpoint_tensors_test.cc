@@ -55,6 +55,21 @@ TEST_F(CheckpointTensorsTest, ATensorKeepsItsFileHeldWhenAllElseIsGone) {
   EXPECT_GT(tier->GiveWay(kMib), 0U);
 }
 
+TEST_F(CheckpointTensorsTest, ATensorOverTwoRegisteredSlicesKeepsItsTypeAndShapeOnADevice) {
+  registrar->copies_span = false;
+  const std::string size = std::to_string(2 * kMib);
+  const HostFileHandle file = Hold(
+      "a", "{" + Entry("x", "F32", "[512,1024]", "[0," + size + "]") + "}", PatternBytes(2 * kMib));
+  file->Register({});
+  const CheckpointTensors tensors(One(file.Duplicate()));
+  const at::Tensor placed = tensors.PlacedOn(at::Device(at::kMeta), tensors.Find("x"));
+  EXPECT_TRUE(placed.is_meta());
+  EXPECT_EQ(placed.scalar_type(), at::kFloat);
+  EXPECT_EQ(placed.sizes(), at::IntArrayRef({512, 1024}));
+  EXPECT_TRUE(
+      tensors.PlacedOn(at::Device(at::kCPU), tensors.Find("x")).is_alias_of(tensors.Find("x")));
+}
+
 TEST_F(CheckpointTensorsTest, ATensorAtAnOddByteIsCopied) {
   const std::string data = '\x07' + std::string("\0\0\x80\x3f", 4);
   const HostFileHandle file = Hold(
