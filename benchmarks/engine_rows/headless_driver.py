@@ -23,19 +23,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from hearth import engine
-from hearth.errors import HearthError
-from hearth.headless import graph, settings, trace
-from hearth.headless.ahead import read_ahead
-from hearth.headless.checks import Plan, PlannedNode, check
-from hearth.headless.executor import Executor, RunRecord
-from hearth.headless.faults import RefusedError
-from hearth.headless.image_writer import ImageWriter
-from hearth.headless.request import Job, Request, prepare
-from hearth.headless.work import Place
+from hearth.headless import allocator
 
-from benchmarks.engine_rows.makers import PARTS, mean_step
+os.environ.update(allocator.settings(os.environ))  # as `hearth run` does, before torch
+
+import torch  # noqa: E402
+from hearth import engine  # noqa: E402
+from hearth.errors import HearthError  # noqa: E402
+from hearth.headless import graph, settings, trace  # noqa: E402
+from hearth.headless.ahead import read_ahead  # noqa: E402
+from hearth.headless.checks import Plan, PlannedNode, check  # noqa: E402
+from hearth.headless.executor import Executor, RunRecord  # noqa: E402
+from hearth.headless.faults import RefusedError  # noqa: E402
+from hearth.headless.image_writer import ImageWriter  # noqa: E402
+from hearth.headless.request import Job, Request, prepare  # noqa: E402
+from hearth.headless.work import Place  # noqa: E402
+
+from benchmarks.engine_rows.makers import PARTS, mean_step  # noqa: E402
 
 Line = dict[str, Any]
 Answer = Callable[[], Line]

@@ -11,6 +11,7 @@ from pathlib import Path
 import hearth
 from hearth.cli_check import printable
 from hearth.errors import HearthError
+from hearth.headless import allocator
 from hearth.headless.ahead import read_ahead
 from hearth.headless.faults import RefusedError
 from hearth.headless.request import Request, prepare
@@ -86,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     if job.config is not None:
         hearth.runtime().configure(job.config, arguments.config.name)
     read_ahead(job.plans, job.models)
+    os.environ.update(allocator.settings(os.environ))
     try:
         # Computing imports torch; what is refused is not to wait for that.
         importlib.import_module("hearth.headless.job").run_job(job)

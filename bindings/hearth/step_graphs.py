@@ -25,32 +25,39 @@ def recorder(compute: Play) -> Play:
     return _Recording(compute)
 
 
-class _Pool:
-    """Of all recordings of this process: they are played one after the other, and what one leaves
-    behind is taken over before the next begins. So they need no more memory than the largest."""
+class _Recorder:
+    """Records, with one pool of memory for all recordings on a device: they are played one after
+    the other, and what one leaves behind is taken over before the next begins. So they need no
+    more memory than the largest."""
 
     def __init__(self) -> None:
         self._pool = torch.cuda.MemPool()
+        # Always the same: memory that was freed is found again only by the stream that had it.
+        self._stream = torch.cuda.Stream()
         # torch (2.11, CachingHostAllocator.h) ends a pool's share of pinned memory with the last
         # graph, and asserts when the pool is recorded into again: so one graph stays.
-        self._first = torch.cuda.CUDAGraph()
-        number, stream = torch.zeros(1, device="cuda"), torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self.begin(self._first)
-            number.add_(1.0)
-            self._first.capture_end()
-        torch.cuda.current_stream().wait_stream(stream)
+        number = torch.zeros(1, device="cuda")
+        self._first = self.record(lambda: number.add_(1.0))
 
-    def begin(self, graph: torch.cuda.CUDAGraph) -> None:
-        """Begins to record, on the current stream. Other threads copy images and weights
-        meanwhile, which is none of ours."""
-        graph.capture_begin(self._pool.id, capture_error_mode="thread_local")
+    def record(self, compute: Callable[[], object]) -> torch.cuda.CUDAGraph:
+        """What `compute` sends to the current device. Throws RuntimeError where that cannot be."""
+        graph = torch.cuda.CUDAGraph()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            # Other threads copy images and weights meanwhile, which is none of ours.
+            graph.capture_begin(self._pool.id, capture_error_mode="thread_local")
+            try:
+                compute()
+            finally:
+                graph.capture_end()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return graph
 
 
 @functools.cache
-def _pool() -> _Pool:
-    return _Pool()
+def _recorder_of(device: int) -> _Recorder:
+    with torch.cuda.device(device):
+        return _Recorder()
 
 
 class _Recording:
@@ -72,19 +79,8 @@ class _Recording:
             self._graph.replay()
 
     def _record(self) -> None:
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
         try:
-            pool = _pool()
-            with torch.cuda.stream(stream):
-                pool.begin(graph)
-                try:
-                    self._compute()
-                finally:
-                    graph.capture_end()
+            self._graph = _recorder_of(torch.cuda.current_device()).record(self._compute)
         except RuntimeError as error:
             # As a text: an error knows the frames it came through, and those the model.
             _LOG.warning("a step could not be recorded and is sent anew each time: %s", str(error))
-            return
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = graph

@@ -14,6 +14,7 @@ pytest.importorskip("headless_runs")
 import torch  # noqa: E402
 from headless_runs import SECOND, Run, computed, opened, options, resident_config  # noqa: E402
 from hearth import cli, qwen_tokenizer, runtime, zimage  # noqa: E402
+from hearth.headless import allocator  # noqa: E402
 from hearth.headless.ahead import read_ahead  # noqa: E402
 from hearth.headless.checks import check  # noqa: E402
 from hearth.headless.graph import read  # noqa: E402
@@ -36,6 +37,14 @@ def test_a_workflow_becomes_an_image_with_the_workflow_in_it(run: Run) -> None:
     assert report["runs"][0]["files"] == ["output/toy_z_image_a_00001_.png"]
     assert report["peak_rss_bytes"] > 1 << 20
     assert all(each["seconds"] > 0 for each in report["runs"][0]["nodes"])
+
+
+def test_how_torch_takes_memory_is_the_users_to_say() -> None:
+    assert allocator.settings({"PATH": "/bin"}) == {
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"
+    }
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        assert allocator.settings({name: "backend:cudaMallocAsync"}) == {}
 
 
 def test_every_model_is_loaded_once_by_the_cache_and_from_its_file(run: Run, models: Path) -> None:
