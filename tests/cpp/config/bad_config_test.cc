@@ -77,6 +77,8 @@ const BadConfig kWrongWords[] = {
     {"PolicyInCapitals", R"({"unload": {"policy": "LRU"}})", "/unload/policy",
      "did you mean \"lru\"", "lru"},
     {"UnknownPolicy", R"({"unload": {"policy": "random"}})", "/unload/policy", "one of \"lru\""},
+    {"MistypedNumbers", R"({"engine": {"numbers": "pairty"}})", "/engine/numbers",
+     "one of \"fast\", \"parity\"; found \"pairty\"; did you mean \"parity\"", "parity"},
     {"NullPolicy", R"({"unload": {"policy": null}})", "/unload/policy", "one of \"lru\""},
     {"UnknownLevel", R"({"log": {"level": "warn"}})", "/log/level", "\"warning\""},
     {"UnknownPrecision", R"({"precision": {"vae": "fp64"}})", "/precision/vae",
