@@ -15,18 +15,17 @@ from typing import Any
 
 from .prewarm_names import PrewarmError
 from .prewarm_workflows import check_graph, read_workflow
-from .stock_loaders import STOCK_LOADERS
+from .stock_loaders import STOCK_LOADERS, loader_of
 
 _LOG = logging.getLogger("hearth")
 _JOIN = " + "
 SAFETENSORS = (".safetensors", ".sft")
-_LOADERS = {loader.class_name: loader for loader in STOCK_LOADERS}
 
 
 def files_of_graph(graph: Mapping[str, Any]) -> Iterator[str]:
-    """Paths of the files that the stock loaders of an API-format graph will read."""
+    """Paths of the files that the loaders of an API-format graph will read, hearth's included."""
     for node in graph.values():
-        loader = _LOADERS.get(str(node.get("class_type", "")).removeprefix("Hearth"))
+        loader = loader_of(str(node.get("class_type", "")))
         inputs = node.get("inputs", {}) if loader is not None else {}
         for field, folder in loader.folders.items() if loader is not None else ():
             if isinstance(inputs.get(field), str):

@@ -1,4 +1,5 @@
-"""The five stock loaders: which inputs name files, and in which of ComfyUI's folders these lie."""
+"""The five stock loaders: which inputs name files, in which of ComfyUI's folders these lie, and
+which of hearth's own nodes load as they do."""
 
 from __future__ import annotations
 
@@ -39,6 +40,16 @@ STOCK_LOADERS = (
     StockLoader("VAELoader", "vae", {"vae_name": "vae"}),
 )
 
+# From the id of each loader node of hearth's to the class of ComfyUI that it loads as.
+HEARTH_LOADERS: Mapping[str, str] = {
+    "HearthCheckpointLoader": "CheckpointLoaderSimple",
+    "HearthDiffusionModelLoader": "UNETLoader",
+    "HearthCLIPLoader": "CLIPLoader",
+    "HearthDualCLIPLoader": "DualCLIPLoader",
+    "HearthVAELoader": "VAELoader",
+    "HearthZImageLoader": "UNETLoader",
+}
+
 
 @dataclass(frozen=True)
 class FileStamp:
@@ -72,6 +83,12 @@ class LoadRequest:
 
 class NotCacheableError(ValueError):
     """This call names no file, so there is nothing to key it by."""
+
+
+def loader_of(class_type: str) -> StockLoader | None:
+    """The loader that a node of this class is or loads as; None for any other node."""
+    class_name = HEARTH_LOADERS.get(class_type, class_type)
+    return next((each for each in STOCK_LOADERS if each.class_name == class_name), None)
 
 
 def bind_inputs(

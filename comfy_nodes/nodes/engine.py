@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..stock_loaders import HEARTH_LOADERS
 from .loaders import load, loader_inputs, name_fault, stamp
 from .node import Node, Output, Result
 from .service import NodeService
 from .stock import stock_class, stock_inputs
 
-_LOADER = "UNETLoader"
+_ID = "HearthZImageLoader"
+_LOADER = HEARTH_LOADERS[_ID]
 
 
 def engine_nodes() -> list[Node]:
@@ -24,7 +26,7 @@ def _zimage_loader() -> Node:
         return Result((service.with_engine(model, str(inputs["unet_name"])),))
 
     return Node(
-        id="HearthZImageLoader",
+        id=_ID,
         title="Load Z-Image (hearth engine)",
         description="A Z-Image MODEL that hearth's own engine computes. With a LoRA, a patch, "
         "ControlNet or anything else the engine does not know, ComfyUI's own code computes, with "

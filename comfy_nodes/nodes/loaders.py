@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..combo import choices, did_you_mean, inputs_of
-from ..stock_loaders import STOCK_LOADERS
+from ..stock_loaders import HEARTH_LOADERS, STOCK_LOADERS
 from .node import Inputs, Node, Output, Result, spec
 from .service import NodeService
 from .stock import stock_class, stock_inputs
@@ -21,11 +21,11 @@ _VAE = Output("VAE", "VAE", "The autoencoder between images and latents.")
 def loader_nodes() -> list[Node]:
     """One node for each stock loader that this ComfyUI has."""
     nodes = [
-        _loader("HearthCheckpointLoader", "Load Checkpoint", "CheckpointLoaderSimple"),
-        _loader("HearthDiffusionModelLoader", "Load Diffusion Model", "UNETLoader", _MODEL),
-        _loader("HearthCLIPLoader", "Load CLIP", "CLIPLoader", _CLIP),
-        _loader("HearthDualCLIPLoader", "DualCLIPLoader", "DualCLIPLoader", _CLIP),
-        _loader("HearthVAELoader", "Load VAE", "VAELoader", _VAE),
+        _loader("HearthCheckpointLoader", "Load Checkpoint", _MODEL, _CLIP, _VAE),
+        _loader("HearthDiffusionModelLoader", "Load Diffusion Model", _MODEL),
+        _loader("HearthCLIPLoader", "Load CLIP", _CLIP),
+        _loader("HearthDualCLIPLoader", "DualCLIPLoader", _CLIP),
+        _loader("HearthVAELoader", "Load VAE", _VAE),
     ]
     return [node for node in nodes if node is not None]
 
@@ -44,7 +44,8 @@ def name_fault(class_name: str, inputs: dict[str, Any]) -> str:
     return ""
 
 
-def _loader(id_: str, title: str, class_name: str, *outputs: Output) -> Node | None:
+def _loader(id_: str, title: str, *outputs: Output) -> Node | None:
+    class_name = HEARTH_LOADERS[id_]
     if stock_class(class_name) is None:
         return None
     return Node(
@@ -53,7 +54,7 @@ def _loader(id_: str, title: str, class_name: str, *outputs: Output) -> Node | N
         description=f"{class_name} through hearth's cache, with a say in how long the model stays. "
         "It is the same model: nothing is loaded twice.",
         inputs=lambda: loader_inputs(class_name),
-        outputs=outputs or (_MODEL, _CLIP, _VAE),
+        outputs=outputs,
         run=lambda service, **inputs: Result(load(service, class_name, **inputs)),
         fingerprint=lambda service, **inputs: stamp(service, class_name, **inputs),
         fault=lambda service, **names: name_fault(class_name, names),

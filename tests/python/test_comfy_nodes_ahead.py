@@ -15,6 +15,7 @@ import pytest
 from comfy_nodes.ahead import files_of_config, files_of_graph, files_of_model, read_files
 from comfy_nodes.prefetch import Prefetch
 from comfy_nodes.settings import Settings
+from comfy_nodes.stock_loaders import HEARTH_LOADERS
 
 _FOLDERS = ("checkpoints", "diffusion_models", "text_encoders", "vae")
 
@@ -24,7 +25,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders as ComfyUI knows them, with a file of the same name in two."""
     for folder in _FOLDERS:
         (tmp_path / folder).mkdir()
-    for name in ("checkpoints/both", "vae/both", "text_encoders/l", "text_encoders/g"):
+    names = ("checkpoints/both", "vae/both", "text_encoders/l", "text_encoders/g")
+    for name in (*names, "diffusion_models/z"):
         (tmp_path / f"{name}.safetensors").write_bytes(b"0" * 8192)
     (tmp_path / "checkpoints" / "old.ckpt").write_bytes(b"0")
     module: Any = types.ModuleType("folder_paths")
@@ -37,6 +39,21 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     module.get_full_path = get_full_path
     monkeypatch.setitem(sys.modules, "folder_paths", module)
     return tmp_path
+
+
+_FILES_OF: dict[str, tuple[dict[str, str], list[str]]] = {
+    "CheckpointLoaderSimple": (
+        {"ckpt_name": "both.safetensors"},
+        ["checkpoints/both.safetensors"],
+    ),
+    "UNETLoader": ({"unet_name": "z.safetensors"}, ["diffusion_models/z.safetensors"]),
+    "CLIPLoader": ({"clip_name": "l.safetensors"}, ["text_encoders/l.safetensors"]),
+    "DualCLIPLoader": (
+        {"clip_name1": "l.safetensors", "clip_name2": "g.safetensors"},
+        ["text_encoders/l.safetensors", "text_encoders/g.safetensors"],
+    ),
+    "VAELoader": ({"vae_name": "both.safetensors"}, ["vae/both.safetensors"]),
+}
 
 
 def _names(paths: Any) -> list[str]:
@@ -75,6 +92,15 @@ def test_a_graph_names_the_files_of_its_loaders_and_no_others(models: Path) -> N
         "4": {"class_type": "LoadImage", "inputs": {"image": "both.safetensors"}},
     }
     expected = ["checkpoints/both.safetensors", "vae/both.safetensors"]
+    assert _names(files_of_graph(graph)) == expected
+
+
+@pytest.mark.parametrize("class_type", [*HEARTH_LOADERS, *HEARTH_LOADERS.values()])
+def test_every_loader_of_hearths_or_comfyuis_yields_its_files(
+    models: Path, class_type: str
+) -> None:
+    inputs, expected = _FILES_OF[HEARTH_LOADERS.get(class_type, class_type)]
+    graph = {"1": {"class_type": class_type, "inputs": {**inputs, "pin": True}}}
     assert _names(files_of_graph(graph)) == expected
 
 
