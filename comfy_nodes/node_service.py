@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hearth import ModelKey
 from hearth.errors import CheckpointNotFoundError
 from hearth.status_text import status_text
 
@@ -16,6 +15,7 @@ from .image_files import ImageFiles, ImageRequest, texts_of
 from .prewarm_names import NODE, model_graph
 from .residents import ResidentModel
 from .samplers import native_names, sampler_function
+from .stock_loaders import names_model
 from .transparent import TransparentLoaders
 
 _ALL_BYTES = (1 << 64) - 1
@@ -40,8 +40,6 @@ class LiveService:
         self._files = ImageFiles()
         self._loaders = loaders
         self._classes = classes
-        # Pins that a loader node has set and another may take back.
-        self._pinned_by_loaders: set[tuple[Any, ...]] = set()
 
     def load(self, class_name: str, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         """What that stock loader returns, through the cache, whether `transparent` is on or off."""
@@ -57,7 +55,7 @@ class LiveService:
         def apply() -> str:
             resident = next(filter(None, map(self._find, outputs)), None)
             if resident is not None:
-                self._pin_for_loader(resident.key, pin)
+                self._host.pins.put_by_loader(resident.key, pin)
                 self._host.runtime.cache.keep_alive(resident.key, keep_alive_s or None)
             return ""
 
@@ -70,8 +68,7 @@ class LiveService:
             resident = self._find(model)
             if resident is None:
                 return "not pinned: this model did not come through hearth's cache"
-            cache = self._host.runtime.cache
-            (cache.pin if pinned else cache.unpin)(resident.key)
+            self._host.pins.put(resident.key, pinned)
             return f"{resident.key.name} is {'pinned' if pinned else 'not pinned any more'}"
 
         return self._while_open(apply)
@@ -155,19 +152,10 @@ class LiveService:
         patcher = getattr(model, "patcher", model)
         return self._host.models.find(getattr(patcher, "model", None))
 
-    def _pin_for_loader(self, key: ModelKey, pin: bool) -> None:
-        slot = (key.kind, key.loader, key.name, key.options)
-        if pin:
-            self._host.runtime.cache.pin(key)
-            self._pinned_by_loaders.add(slot)
-        elif slot in self._pinned_by_loaders:
-            self._host.runtime.cache.unpin(key)
-            self._pinned_by_loaders.remove(slot)
-
     def _erase(self, name: str) -> None:
         cache = self._host.runtime.cache
         for view in cache.residents():
-            if name in view["name"].split(" + ") and not view["lingering"]:
+            if names_model(name, view["name"]) and not view["lingering"]:
                 # The prompt's own handle would keep the bytes until its end.
                 self._host.scope.let_go(view["key"])
                 cache.erase(view["key"], _REASON)

@@ -23,6 +23,7 @@ from .prewarm import Item, Prewarm
 from .prewarm_names import PrewarmError
 from .reports import Reports
 from .seams import Seams
+from .stock_loaders import names_model
 
 _LOG = logging.getLogger("hearth")
 _WAIT_SECONDS = 5.0
@@ -71,20 +72,23 @@ class Routes:
         table.post("/hearth/config")(self._changing(self.config))
 
     def evict(self, body: Any) -> Callable[[], dict[str, Any]]:
-        """{"name": …} drops that model, a pinned one too; {"all": true} every one idle and not
-        pinned; "free" also takes them out of ComfyUI's node cache. Returns the job."""
+        """{"name": …} drops that model, a pinned one too, and of a model of two files either name
+        will do; {"all": true} every one idle and not pinned; "free" also takes them out of
+        ComfyUI's node cache. Returns the job."""
         name, everything = body.get("name"), body.get("all", False)
         if not isinstance(name, str) and everything is not True:
             raise BadRequestError(400, 'say {"name": "<model>"} or {"all": true}')
         cache = self._host.runtime.cache
-        if isinstance(name, str) and all(each["name"] != name for each in cache.residents()):
+        known = {each["name"] for each in cache.residents()}
+        meant = [each for each in known if isinstance(name, str) and names_model(name, each)]
+        if isinstance(name, str) and not meant:
             raise BadRequestError(404, f"{name} is not resident; /hearth/models lists what is")
 
         def job() -> dict[str, Any]:
             before = cache.stats()["resident"]
-            if isinstance(name, str):
-                cache.erase_by_name(name, _REASON)
-            else:
+            for each in meant:
+                cache.erase_by_name(each, _REASON)
+            if not meant:
                 cache.trim(_ALL_BYTES, _ALL_BYTES, _REASON)
             evicted = before - cache.stats()["resident"]
             freed = cache.free_lingering() if body.get("free") is True else 0
@@ -93,18 +97,22 @@ class Routes:
         return job
 
     def pin(self, body: Any) -> Callable[[], dict[str, Any]]:
-        """{"name": …, "pinned": true or false} for a resident model. Returns the job."""
+        """{"name": …, "pinned": true or false} for a resident model; a pin of an evicted one can be
+        taken off as well, because it would be back with the model. Returns the job."""
         name, pinned = body.get("name"), body.get("pinned", True)
         if not isinstance(name, str) or not isinstance(pinned, bool):
             raise BadRequestError(400, 'say {"name": "<model>", "pinned": true}')
-        cache = self._host.runtime.cache
-        keys = [each["key"] for each in cache.residents() if each["name"] == name]
+        residents = self._host.runtime.cache.residents()
+        keys = {each["key"] for each in residents if each["name"] == name}
+        if not pinned:
+            keys.update(self._host.pins.keys_of(name))
         if not keys:
-            raise BadRequestError(404, f"{name} is not resident; /hearth/models lists what is")
+            what = "resident" if pinned else "resident, and not pinned either"
+            raise BadRequestError(404, f"{name} is not {what}; /hearth/models lists what is")
 
         def job() -> dict[str, Any]:
             for key in keys:
-                (cache.pin if pinned else cache.unpin)(key)
+                self._host.pins.put(key, pinned)
             return {"name": name, "pinned": pinned}
 
         return job

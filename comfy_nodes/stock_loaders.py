@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import hearth
 
+_JOIN = " + "
 # Of versions whose VAELoader does not list them itself.
 _IMAGE_TAESDS = ("taesd", "taesdxl", "taesd3", "taef1")
 
@@ -91,6 +92,12 @@ def loader_of(class_type: str) -> StockLoader | None:
     return next((each for each in STOCK_LOADERS if each.class_name == class_name), None)
 
 
+def names_model(name: str, model: str) -> bool:
+    """Whether somebody who says `name` means the model of that name: by all of it, or by one of
+    the files of a loader that takes two."""
+    return name == model or name in model.split(_JOIN)
+
+
 def bind_inputs(
     stock: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -142,7 +149,7 @@ def make_request(
 
     options = {name: value for name, value in inputs.items() if name not in loader.folders}
     text = json.dumps({"inputs": options, "devices": dict(devices)}, sort_keys=True)
-    name = " + ".join(str(inputs[field]) for field in loader.folders)
+    name = _JOIN.join(str(inputs[field]) for field in loader.folders)
     identity = ";".join(file.identity for file in files)
     key = ModelKey(loader.kind, loader.class_name, name, text, identity)
     return LoadRequest(loader, key, files)

@@ -112,6 +112,33 @@ def test_a_loader_pins_and_takes_back_its_own_pin_only(graph: Graph) -> None:
     assert graph.view()["pinned"]
 
 
+def _loader(graph: Graph, pin: bool) -> None:
+    graph.load(pin=pin)
+
+
+def _pin_node(graph: Graph, pinned: bool) -> None:
+    model, *_ = graph.host.scope._handles[graph.view()["key"]].value.hand_out()
+    graph.run("HearthPin", model=model, pinned=pinned)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [(_pin_node, True), (_loader, True)],
+        [(_loader, True), (_pin_node, False), (_pin_node, True)],
+        [(_loader, True), (_pin_node, True)],
+    ],
+)
+def test_a_loader_leaves_the_pin_of_whoever_pinned_before_or_after_it(
+    graph: Graph, before: list[tuple[Callable[[Graph, bool], None], bool]]
+) -> None:
+    graph.load()
+    for act, pinned in before:
+        act(graph, pinned)
+    graph.load(pin=False)
+    assert graph.view()["pinned"]
+
+
 def test_the_last_loader_says_how_long_the_model_is_kept_alive(graph: Graph) -> None:
     graph.load(keep_alive_s=30)
     assert graph.view()["keep_alive_seconds"] == 30

@@ -44,7 +44,9 @@ def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tupl
     table = web.RouteTableDef()
     routes.install(table, Seams())
     with Worker(runtime.executor):
-        return asyncio.run(exchange(table, requests))
+        answers = asyncio.run(exchange(table, requests))
+    runtime.executor.adopt_current_thread()
+    return answers
 
 
 class FakeConfig:
@@ -116,6 +118,32 @@ def test_a_model_is_evicted_by_name_on_the_executor() -> None:
     [answer] = ask(host, post("/hearth/evict", {"name": "a"}))
     assert answer == (200, {"evicted": 1, "lingering_freed": 0})
     assert [each["name"] for each in host.runtime.cache.residents()] == ["b"]
+
+
+def test_either_file_of_a_model_of_two_evicts_it() -> None:
+    host = make_host()
+    for name in ("l + g", "l"):
+        admit(host, name, Patcher())
+    assert ask(host, post("/hearth/evict", {"name": "g"}))[0][1]["evicted"] == 1
+    admit(host, "l + g", Patcher())
+    assert ask(host, post("/hearth/evict", {"name": "l + g"}))[0][1]["evicted"] == 1
+    assert [each["name"] for each in host.runtime.cache.residents()] == ["l"]
+
+
+def test_the_pin_of_an_evicted_model_is_taken_off_and_does_not_come_back_with_it() -> None:
+    host = make_host()
+    admit(host, "a", Patcher())
+    unpin = post("/hearth/pin", {"name": "a", "pinned": False})
+    answers = ask(
+        host, post("/hearth/pin", {"name": "a"}), post("/hearth/evict", {"name": "a"}), unpin
+    )
+    assert [status for status, _ in answers] == [200, 200, 200]
+    admit(host, "a", Patcher())
+    (view,) = host.runtime.cache.residents()
+    assert not view["pinned"]
+    host.runtime.cache.erase_by_name("a", "test")
+    [refused] = ask(host, unpin)
+    assert refused[0] == 404 and "not pinned either" in refused[1]["error"]
 
 
 def test_a_name_that_is_not_resident_is_not_found() -> None:
