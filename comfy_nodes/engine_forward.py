@@ -11,6 +11,7 @@ import torch
 from hearth import zimage
 from hearth.errors import CheckpointMismatchError
 
+from .adapter import ComfyAdapter
 from .engine_call import ForwardCall, why_not
 from .engine_copy import CopyWish, EngineCopies
 from .engine_paths import EnginePaths, Refusal
@@ -37,16 +38,27 @@ class _Session:
         return same and self.type == call.inputs["x"].dtype
 
 
+@dataclass(frozen=True)
+class ForwardMeans:
+    """What a forward by the engine is done with, and counted in."""
+
+    paths: EnginePaths
+    adapter: ComfyAdapter
+    copies: EngineCopies
+    fused: bool
+
+
 class EngineForward:
     """What stands around the forward of one diffusion model. Holds no model alive; between two
     samplings it holds no weights either, so that a model that is unloaded gives its memory back.
     """
 
-    def __init__(self, model: Any, paths: EnginePaths, copies: EngineCopies, fused: bool) -> None:
+    def __init__(self, model: Any, means: ForwardMeans) -> None:
         self._base = weakref.ref(model.model)
-        self._paths = paths
-        self._copies = copies
-        self._fused = fused
+        self._paths = means.paths
+        self._adapter = means.adapter
+        self._copies = means.copies
+        self._fused = means.fused
         self._session: _Session | None = None
         self._broken: Refusal | None = None
 
@@ -61,6 +73,9 @@ class EngineForward:
             )
             answer = self._compute(call) if refusal is None else None
         except Exception as error:
+            if self._adapter.is_device_oom(error):
+                self._session = None  # its weights are what others may need
+                raise  # idle models give way then, and the node runs once more (oom.py)
             refusal = self._failed(error)
         if refusal is None:
             self._paths.by_engine(_PART)

@@ -38,7 +38,8 @@ class Engine:
                 f"{name} is not a Z-Image transformer that hearth computes: ComfyUI takes it for "
                 f"{_kind_of(model)} ({fault}). Load it with Load Diffusion Model (hearth)."
             )
-        around = forward.EngineForward(model, self.paths, self._kept_copies(), self._fused)
+        means = forward.ForwardMeans(self.paths, self._adapter, self._kept_copies(), self._fused)
+        around = forward.EngineForward(model, means)
         return self._adapter.with_forward(model, around, around.ended)
 
     def decode(self, vae: Any, latent: Any) -> tuple[Any, ...]:

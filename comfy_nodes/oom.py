@@ -18,12 +18,16 @@ from hearth.errors import DeviceOutOfMemoryError
 
 from .cpu_inputs import has_models, on_cpu
 from .host import Host
+from .node_text import NodeTexts
+from .nodes.node import RUNS_AGAIN
 from .prewarm_workflows import MODEL_TYPES
+from .prompt_scope import Asker
 from .seams import Seams
 
 _LOG = logging.getLogger("hearth")
 _ALL_BYTES = (1 << 64) - 1
 _PARAMETERS = ["prompt_id", "unique_id", "obj", "input_data_all"]
+_RAM = "RAM"
 _ALLOCATOR = "can't allocate memory"  # how torch words a failing malloc
 
 Run = Callable[..., Awaitable[Any]]
@@ -53,9 +57,9 @@ class _Node:
 class OutOfMemory:
     """Wraps the function that runs a node. At most one retry and one rerun on the CPU a node."""
 
-    def __init__(self, host: Host, server: Any) -> None:
+    def __init__(self, host: Host, texts: NodeTexts) -> None:
         self._host = host
-        self._server = server
+        self._texts = texts
 
     def install(self, execution: Any, seams: Seams) -> None:
         """Takes hold of the seam, if it looks as expected."""
@@ -79,7 +83,7 @@ class OutOfMemory:
                 if node is None or not self._may_run_again(node):
                     raise
                 gave_way = self._make_room(kind or "", node)
-                if not gave_way and not self._may_use_cpu(node):
+                if not gave_way and not self._may_use_cpu(error, node):
                     raise
             # Outside of the handler: the error holds what the node had allocated.
             if not gave_way:
@@ -95,7 +99,7 @@ class OutOfMemory:
             kind = self._kind(error)
             if kind is None:
                 raise
-            if not self._may_use_cpu(node):
+            if not self._may_use_cpu(error, node):
                 raise self._given_up(kind, node, error) from error
         return await self._on_cpu(original, node, args, kwargs)
 
@@ -109,19 +113,23 @@ class OutOfMemory:
     def _kind(self, error: Exception) -> str | None:
         """Which memory did not suffice, in words; None: the error is another one."""
         if self._host.adapter.is_device_oom(error):
-            return "RAM" if self._host.adapter.works_on_cpu() else "GPU memory"
+            return _RAM if self._host.adapter.works_on_cpu() else "GPU memory"
         host = isinstance(error, MemoryError) or _ALLOCATOR in str(error)
         if host or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-            return "RAM"
+            return _RAM
         return None
 
     def _may_run_again(self, node: _Node) -> bool:
         # What saves or shows may have done half of it already.
-        transparent = self._host.settings.transparent
-        return transparent and not getattr(node.owner, "OUTPUT_NODE", False)
+        once = getattr(node.owner, "OUTPUT_NODE", False)
+        again = not once or getattr(node.owner, RUNS_AGAIN, False)
+        return self._host.settings.transparent and again
 
-    def _may_use_cpu(self, node: _Node) -> bool:
-        return self._host.settings.oom_fallback == "cpu" and has_models(node.inputs)
+    def _may_use_cpu(self, error: Exception, node: _Node) -> bool:
+        # What the host's own memory did not suffice for would take more of it on the CPU.
+        of_device = self._host.adapter.is_device_oom(error)
+        wanted = self._host.settings.oom_fallback == "cpu" and of_device
+        return wanted and has_models(node.inputs)
 
     def _make_room(self, kind: str, node: _Node) -> int:
         """Has every model that may go give that memory back: its VRAM, or all of it. Returns how
@@ -133,7 +141,7 @@ class OutOfMemory:
             return 0
 
     def _trim(self, kind: str, node: _Node) -> int:
-        host, ram = self._host, kind == "RAM"
+        host, ram = self._host, kind == _RAM
         with host.gate.enter() as is_open:
             if not is_open:
                 return 0
@@ -160,6 +168,8 @@ class OutOfMemory:
 
     def _given_up(self, kind: str, node: _Node, error: Exception) -> Exception:
         advice = 'Use a smaller size or batch, or set "oom_fallback" to "cpu".'
+        if not self._host.adapter.is_device_oom(error):
+            advice = "Use a smaller size or batch."
         if node.loads:  # neither would help
             advice = "Use a smaller model, or a smaller type of its weights."
         message = f"{kind} did not suffice for {node.label}, not even after "
@@ -170,21 +180,7 @@ class OutOfMemory:
         return (_device_error(adapter.oom_class()) if of_device else MemoryError)(message)
 
     def _tell(self, node: _Node, text: str) -> None:
-        _LOG.warning("%s", text)
-        with self._host.gate.enter() as is_open:
-            if is_open:
-                note = self._host.runtime.cache.note
-                note("out_of_memory", reason=text, node=node.id, prompt=node.prompt)
-        self._show(node, text)
-
-    def _show(self, node: _Node, text: str) -> None:
-        show = getattr(self._server, "send_progress_text", None)
-        client = getattr(self._server, "client_id", None)
-        if callable(show) and client is not None:
-            try:
-                show(text, node.id, client)
-            except Exception:
-                _LOG.debug("a text could not be shown at its node", exc_info=True)
+        self._texts.tell("out_of_memory", text, Asker(node.id, node.prompt))
 
 
 def _node_of(args: tuple[Any, ...]) -> _Node | None:

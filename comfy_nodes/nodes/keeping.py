@@ -33,6 +33,7 @@ def _prewarm() -> Node:
         outputs=(_AFTER,),
         run=run,
         is_output=True,
+        runs_again=True,
     )
 
 

@@ -12,6 +12,9 @@ from typing import Any
 CATEGORY = "hearth"
 WRITES = "HEARTH_WRITES"
 """Of a class of ours: whether its node leaves files."""
+RUNS_AGAIN = "HEARTH_RUNS_AGAIN"
+"""Of a class of ours: whether its node may run again after it has failed for want of memory, though
+it is an output node."""
 
 
 class _AnyType(str):
@@ -61,7 +64,8 @@ class Node:
     `inputs` is called whenever ComfyUI asks, because lists of files change. `fault` says what is
     wrong with the inputs named in `checked`, or ""; ComfyUI leaves these unchecked then. `hidden`
     names what ComfyUI itself adds to the inputs. One that `writes` leaves files, so that a prewarm
-    leaves it out. While an async `run` waits, other nodes run.
+    leaves it out; one that `runs_again` does all or nothing, so that it may be tried once more
+    though it is an output. While an async `run` waits, other nodes run.
     """
 
     id: str
@@ -75,6 +79,7 @@ class Node:
     checked: tuple[str, ...] = ()
     is_output: bool = False
     writes: bool = False
+    runs_again: bool = False
     hidden: tuple[str, ...] = ()
     is_async: bool = False
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .node import CATEGORY, WRITES, Inputs, Node
+from .node import CATEGORY, RUNS_AGAIN, WRITES, Inputs, Node
 from .service import NodeService
 
 
@@ -41,6 +41,7 @@ def node_class(node: Node, service: NodeService) -> type:
         "OUTPUT_TOOLTIPS": tuple(output.tooltip for output in node.outputs),
         "OUTPUT_NODE": node.is_output,
         WRITES: node.writes,
+        RUNS_AGAIN: node.runs_again,
         "FUNCTION": "run",
         "CATEGORY": CATEGORY,
         "DESCRIPTION": node.description,

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from .node import CATEGORY, WRITES, Node
+from .node import CATEGORY, RUNS_AGAIN, WRITES, Node
 from .service import NodeService
 from .v1 import fingerprint_method, validation_method
 
@@ -60,6 +60,7 @@ def node_class(node: Node, service: NodeService, io: Any) -> Any:
         "__doc__": node.description,
         "define_schema": classmethod(define_schema),
         WRITES: node.writes,
+        RUNS_AGAIN: node.runs_again,
         "execute": classmethod(execute_async if node.is_async else execute),
     }
     if node.fingerprint is not None:

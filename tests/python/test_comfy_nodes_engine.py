@@ -15,7 +15,7 @@ pytest.importorskip(
 
 from comfy_nodes import engine_forward  # noqa: E402
 from comfy_nodes.engine_call import ForwardCall, why_not  # noqa: E402
-from comfy_nodes.engine_forward import EngineForward  # noqa: E402
+from comfy_nodes.engine_forward import EngineForward, ForwardMeans  # noqa: E402
 from comfy_nodes.engine_paths import EnginePaths, Refusal  # noqa: E402
 from comfy_nodes.engine_weights import weights_fault  # noqa: E402
 
@@ -160,7 +160,9 @@ class Stage:
         self.copy: Any = SimpleNamespace(model="the engine's own")
         self.weights: list[Any] = []
         copies: Any = SimpleNamespace(get=lambda base, wish, make: self.copy)
-        self.forward = EngineForward(self.model, self.paths, copies, fused=False)
+        adapter: Any = SimpleNamespace(is_device_oom=lambda error: isinstance(error, OverflowError))
+        means = ForwardMeans(self.paths, adapter, copies, fused=False)
+        self.forward = EngineForward(self.model, means)
         self.engines = 0
         self.answer: Any = lambda: X
         monkeypatch.setattr(engine_forward, "_transformer", lambda *args: "over views")
@@ -256,6 +258,21 @@ def test_an_error_of_the_engine_is_told_once_and_comfyui_answers(
     stage.answer = lambda: X
     stage.forward.ended(None)
     assert stage.run() is X
+
+
+def test_want_of_device_memory_in_the_engine_gets_through_for_others_to_give_way(
+    stage: Stage,
+) -> None:
+    def overflow() -> None:
+        raise OverflowError("no room")
+
+    stage.answer = overflow
+    with pytest.raises(OverflowError):
+        stage.run()
+    assert stage.paths.report() == {}
+    stage.answer = lambda: X
+    assert stage.run() is X
+    assert stage.engines == 2, "the weights were let go of meanwhile"
 
 
 def test_an_interrupt_in_the_engine_gets_through(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,10 @@ from fakes.comfy_host import admit, make_host  # noqa: E402
 
 from comfy_nodes.cpu_inputs import has_models, on_cpu  # noqa: E402
 from comfy_nodes.host import Host  # noqa: E402
+from comfy_nodes.node_text import NodeTexts  # noqa: E402
+from comfy_nodes.nodes.keeping import keeping_nodes  # noqa: E402
+from comfy_nodes.nodes.service import StockService  # noqa: E402
+from comfy_nodes.nodes.v1 import node_class  # noqa: E402
 from comfy_nodes.oom import OutOfMemory  # noqa: E402
 from comfy_nodes.seams import Seams  # noqa: E402
 
@@ -71,7 +76,7 @@ class Run:
 
         execution = SimpleNamespace(get_output_data=get_output_data)
         seams = Seams()
-        OutOfMemory(self.host, self.server).install(execution, seams)
+        OutOfMemory(self.host, NodeTexts(self.host, self.server)).install(execution, seams)
         assert seams.found == {"out_of_memory": True}
         listed = {name: [value] for name, value in inputs.items()}
         return asyncio.run(execution.get_output_data("prompt", "7", owner(), listed, v3_data=None))
@@ -147,11 +152,32 @@ def test_nothing_is_retried_that_saves_or_shows_or_while_hearth_is_off() -> None
     assert (run.tries, run.host.runtime.cache.stats()["resident"]) == (2, 1)
 
 
+def test_of_hearths_output_nodes_only_prewarm_runs_once_more() -> None:
+    tries = {}
+    for node in keeping_nodes():
+        run = Run(DeviceError("no room"), host=with_idle_model())
+        with contextlib.suppress(DeviceError):
+            run(node_class(node, StockService("off")))
+        tries[node.id] = run.tries
+    assert tries.pop("HearthPrewarm") == 2
+    assert set(tries.values()) == {1}
+
+
+def test_want_of_the_hosts_own_memory_is_not_answered_by_the_cpu() -> None:
+    run = Run(MemoryError(), MemoryError(), host=with_idle_model(loaded=0))
+    run.host.settings.oom_fallback = "cpu"
+    with pytest.raises(MemoryError) as failure:
+        run(model=Patcher())
+    assert run.tries == 2
+    assert "oom_fallback" not in str(failure.value)
+
+
 def test_a_comfyui_whose_function_looks_unfamiliar_is_left_alone() -> None:
     async def get_output_data(node: Any) -> None: ...
 
     execution, seams = SimpleNamespace(get_output_data=get_output_data), Seams()
-    OutOfMemory(make_host(), Server()).install(execution, seams)
+    host = make_host()
+    OutOfMemory(host, NodeTexts(host, Server())).install(execution, seams)
     assert seams.missing == ["out_of_memory"]
     assert execution.get_output_data is get_output_data
 
