@@ -28,6 +28,7 @@ from .keeper_link import KeeperLink
 from .log_bridge import LogBridge
 from .node_cache import ComfyNodeCache
 from .node_service import LiveService
+from .node_text import NodeTexts
 from .nodes.service import NodeService
 from .nodes.v3 import find_api
 from .oom import OutOfMemory
@@ -63,7 +64,8 @@ def compose(repository: Path) -> NodeService:
     log = LogBridge(host.runtime, host.settings)
     config.follow(log.follow)
     server = sys.modules["server"].PromptServer.instance
-    OutOfMemory(host, server).install(importlib.import_module("execution"), seams)
+    texts = NodeTexts(host, server)
+    OutOfMemory(host, texts).install(importlib.import_module("execution"), seams)
     engine = Engine(host)
     between = _watch_worker(host, node_cache, seams, log, engine)
     workflows = [*config.folders, repository / "examples" / "api"]
@@ -88,7 +90,7 @@ def compose(repository: Path) -> NodeService:
     config.follow(prewarm.follow)
     config.follow(keeper.follow)
     _say(seams)
-    return LiveService(host, loaders, _node_classes(), engine)
+    return LiveService(host, loaders, _node_classes(), engine, texts)
 
 
 def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hearth.errors import CheckpointNotFoundError
+from hearth.errors import CacheBusyError, CheckpointNotFoundError
 from hearth.status_text import status_text
 
 from .engine_service import Engine
 from .host import Host
 from .image_files import ImageFiles, ImageRequest, texts_of
+from .node_text import NodeTexts
 from .prewarm_names import NODE, model_graph
 from .residents import ResidentModel
 from .samplers import native_names, sampler_function
@@ -20,6 +21,8 @@ from .transparent import TransparentLoaders
 
 _ALL_BYTES = (1 << 64) - 1
 _REASON = "asked for by a node"
+_NOT_KEPT = "keep_model_in_memory is false"
+_ALL_EVENTS = 1 << 20
 _ENDING = "hearth is shutting down"
 
 
@@ -34,9 +37,11 @@ class LiveService:
         loaders: TransparentLoaders,
         classes: Mapping[str, Any],
         engine: Engine,
+        texts: NodeTexts,
     ) -> None:
         self._host = host
         self._engine = engine
+        self._texts = texts
         self._files = ImageFiles()
         self._loaders = loaders
         self._classes = classes
@@ -49,12 +54,15 @@ class LiveService:
         """The state of the files; False when it cannot be told."""
         return self._loaders.stamp(class_name, inputs)
 
-    def retain(self, outputs: tuple[Any, ...], pin: bool, keep_alive_s: float) -> None:
-        """Applies both to the cached model behind the outputs, if it is cached."""
+    def retain(self, name: str, outputs: tuple[Any, ...], pin: bool, keep_alive_s: float) -> None:
+        """Applies both to the cached model behind the outputs; says so where there is none."""
 
         def apply() -> str:
-            resident = next(filter(None, map(self._find, outputs)), None)
-            if resident is not None:
+            resident = self._behind(outputs)
+            if resident is None and pin:
+                text = f"{name} is not pinned, because it is not kept: {self._why_not_kept(name)}"
+                self._texts.tell("noted", text, self._host.asker(), name)
+            elif resident is not None:
                 self._host.pins.put_by_loader(resident.key, pin)
                 self._host.runtime.cache.keep_alive(resident.key, keep_alive_s or None)
             return ""
@@ -74,9 +82,18 @@ class LiveService:
         return self._while_open(apply)
 
     def prewarm(self, name: str, options: str) -> str:
-        """Loads a model by its name; throws PrewarmError for a name or options that are wrong."""
+        """Loads a model by its name if it would be kept; throws PrewarmError for a name or options
+        that are wrong."""
         node = model_graph(f"{name}?{options}" if options else name, self._classes)[NODE]
-        self._loaders.load(node["class_type"], node["inputs"])
+        if not self._host.settings.keep_model_in_memory:
+            return f"{name} is not loaded: {_NOT_KEPT}"
+        try:
+            with self._host.loading_only_where_there_is_room():
+                outputs = self._loaders.load(node["class_type"], node["inputs"])
+        except CacheBusyError as error:
+            return f"{name} is not loaded: {error}"
+        if self._behind(outputs) is None:
+            return f"{name} was read, but is not kept: {self._why_not_kept(name)}"
         return f"{name} is loaded"
 
     def evict(self, name: str | None, free: bool) -> str:
@@ -140,6 +157,18 @@ class LiveService:
         """Writes what SaveImage would, by threads; returns when the files are there."""
         texts = texts_of(prompt, extra) if self._host.adapter.wants_metadata() else {}
         return await self._files.save(ImageRequest(images, prefix, texts))
+
+    def _behind(self, outputs: tuple[Any, ...]) -> ResidentModel | None:
+        return next(filter(None, map(self._find, outputs)), None)
+
+    def _why_not_kept(self, name: str) -> str:
+        if not self._host.settings.keep_model_in_memory:
+            return _NOT_KEPT
+        for event in reversed(self._host.runtime.cache.events(0, _ALL_EVENTS)):
+            ours = event["model"] and f"/{name}".endswith(f"/{event['model']}")
+            if ours and event["kind"] in ("served_uncached", "fell_back"):
+                return str(event["reason"])
+        return "ComfyUI loaded it past hearth's cache"
 
     def _handle(self, model: Any) -> Any:
         resident = self._find(model)

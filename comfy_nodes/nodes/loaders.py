@@ -96,7 +96,8 @@ def load(
     if fault := name_fault(class_name, inputs):
         raise service.not_found(fault)
     outputs = service.load(class_name, inputs)
-    service.retain(outputs, pin, keep_alive_s)
+    name = " + ".join(str(inputs[field]) for field in _NAMES[class_name])
+    service.retain(name, outputs, pin, keep_alive_s)
     return outputs
 
 

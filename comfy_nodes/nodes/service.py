@@ -21,8 +21,9 @@ class NodeService(Protocol):
     def stamp(self, class_name: str, inputs: Mapping[str, Any]) -> Any:
         """The state of the files that load() would read; False when it cannot be told."""
 
-    def retain(self, outputs: tuple[Any, ...], pin: bool, keep_alive_s: float) -> None:
-        """Pins what load() returned, and says how long it may be idle; 0 is as configured."""
+    def retain(self, name: str, outputs: tuple[Any, ...], pin: bool, keep_alive_s: float) -> None:
+        """Pins what load() returned, and says how long it may be idle; 0 is as configured. Where
+        the model of that name is not kept, a pin is told to do nothing."""
 
     def pin(self, model: Any, pinned: bool) -> str:
         """Pins or unpins the cached model behind a MODEL, CLIP or VAE; says what was done."""
@@ -77,7 +78,7 @@ class StockService:
         """As a node without a change check."""
         return False
 
-    def retain(self, outputs: tuple[Any, ...], pin: bool, keep_alive_s: float) -> None:
+    def retain(self, name: str, outputs: tuple[Any, ...], pin: bool, keep_alive_s: float) -> None:
         """Nothing."""
 
     def pin(self, model: Any, pinned: bool) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not built: ./dev build")
+hearth = pytest.importorskip(
+    "hearth", reason="NOT RUN, hearth's native module is not built: ./dev build"
+)
 
 from fakes.comfy_fakes import Clip, FolderPaths, Patcher, Vae  # noqa: E402
 from fakes.comfy_host import admit, make_host  # noqa: E402
@@ -19,6 +21,7 @@ from comfy_nodes import node_service, transparent  # noqa: E402
 from comfy_nodes.engine_service import Engine  # noqa: E402
 from comfy_nodes.host import Host  # noqa: E402
 from comfy_nodes.node_service import LiveService  # noqa: E402
+from comfy_nodes.node_text import NodeTexts  # noqa: E402
 from comfy_nodes.nodes import registration, v3  # noqa: E402
 from comfy_nodes.nodes.keeping import keeping_nodes  # noqa: E402
 from comfy_nodes.nodes.loaders import loader_nodes  # noqa: E402
@@ -73,6 +76,18 @@ def classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     return found
 
 
+class Server:
+    """PromptServer, with a client that sent the prompt."""
+
+    client_id = "browser"
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[Any, ...]] = []
+
+    def send_progress_text(self, text: str, node_id: str, sid: str) -> None:
+        self.shown.append((text, node_id, sid))
+
+
 class Graph:
     """A host with hearth's nodes, to be called by their ids."""
 
@@ -80,7 +95,9 @@ class Graph:
         self.host = host
         loaders = TransparentLoaders(host)
         loaders.install(classes, Seams())
-        self.service = LiveService(host, loaders, classes, Engine(host))
+        self.server = Server()
+        texts = NodeTexts(host, self.server)
+        self.service = LiveService(host, loaders, classes, Engine(host), texts)
         self.nodes = registration(self.service)["NODE_CLASS_MAPPINGS"]
 
     def run(self, name: str, **inputs: Any) -> Any:
@@ -137,6 +154,64 @@ def test_a_loader_leaves_the_pin_of_whoever_pinned_before_or_after_it(
         act(graph, pinned)
     graph.load(pin=False)
     assert graph.view()["pinned"]
+
+
+def _without_room(graph: Graph, why: str) -> None:
+    cache, settings = graph.host.runtime.cache, graph.host.settings
+    if why == "keep_model_in_memory is false":
+        settings.keep_model_in_memory = False
+        cache.set_limits(hearth.CacheLimits(enabled=False))
+    elif why == "noeviction":
+        admit(graph.host, "other.safetensors", Patcher())
+        cache.set_policy("noeviction")
+        cache.set_limits(hearth.CacheLimits(max_models=1))
+    else:
+        cache.set_limits(hearth.CacheLimits(max_models=0))
+
+
+REASONS = ["limit of 0 models", "keep_model_in_memory is false", "noeviction"]
+
+
+@pytest.mark.parametrize("why", REASONS)
+def test_a_pin_of_a_model_that_is_not_kept_is_told_to_do_nothing(graph: Graph, why: str) -> None:
+    _without_room(graph, why)
+    graph.load(pin=False)
+    assert graph.server.shown == []
+    graph.load(pin=True)
+    ((text, node, client),) = graph.server.shown
+    assert text.startswith("a.safetensors is not pinned, because it is not kept: ")
+    assert why in text
+    assert (node, client) == ("7", "browser")
+    runtime: Any = graph.host.runtime
+    assert runtime.last("noted")["reason"] == text
+    assert graph.host.pins.keys_of("a.safetensors") == []
+
+
+@pytest.mark.parametrize("why", REASONS)
+def test_prewarm_reads_nothing_that_would_not_be_kept_and_says_why(graph: Graph, why: str) -> None:
+    _without_room(graph, why)
+    opened = graph.host.runtime.cache.stats()["loads"]
+    said = graph.service.prewarm("checkpoints/a.safetensors", "")
+    assert said.startswith("checkpoints/a.safetensors is not loaded: ")
+    assert why in said
+    assert graph.host.runtime.cache.stats()["loads"] == opened
+
+
+def test_prewarm_says_that_a_model_is_loaded_when_it_is(graph: Graph) -> None:
+    said = graph.service.prewarm("checkpoints/a.safetensors", "")
+    assert said == "checkpoints/a.safetensors is loaded"
+    assert graph.view()["name"] == "a.safetensors"
+
+
+def test_prewarm_says_that_a_model_is_not_kept_which_comfyui_loaded_by_itself(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(transparent.TransparentLoaders, "_serve", refuse)
+    said = graph.service.prewarm("checkpoints/a.safetensors", "")
+    assert said.endswith("was read, but is not kept: RuntimeError: planted")
 
 
 def test_the_last_loader_says_how_long_the_model_is_kept_alive(graph: Graph) -> None:
