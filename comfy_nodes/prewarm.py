@@ -42,6 +42,7 @@ class Item:
     at_start: bool = False
     state: str = "waiting"
     error: str = ""
+    note: str = ""
     seconds: float = 0.0
 
     @property
@@ -57,6 +58,7 @@ class Item:
             "kind": self.kind,
             "state": self.state,
             "error": self.error,
+            "note": self.note,
             "seconds": round(self.seconds, 3),
         }
 
@@ -77,6 +79,7 @@ class Prewarm:
         self._impossible = ""
         # Prewarmed models do not go for one another: held until nothing is left to do.
         self._held: list[Any] = []
+        self._kept: set[Any] = set()  # of what the last item loaded
 
     def follow(self, config: Mapping[str, Any]) -> None:
         """Takes up what the config names and has not named before."""
@@ -142,7 +145,7 @@ class Prewarm:
                 return
             item.state = "running"
         began = time.monotonic()
-        error = self._try(item)
+        error = self._try(item) or self._kept_nothing(item)
         self._host.adapter.collect()  # what was computed for nobody goes now
         with self._lock:
             item.seconds = time.monotonic() - began
@@ -151,7 +154,8 @@ class Prewarm:
         if error:
             _LOG.warning("%s %s was not prewarmed: %s", item.kind, item.name, error)
         else:
-            _LOG.info("%s %s prewarmed in %.2f s", item.kind, item.name, item.seconds)
+            end = f"; {item.note}" if item.note else ""
+            _LOG.info("%s %s prewarmed in %.2f s%s", item.kind, item.name, item.seconds, end)
         if not self.has_work:
             self._let_go()
 
@@ -179,7 +183,23 @@ class Prewarm:
             _LOG.debug("prewarm of %s", item.name, exc_info=True)
             return f"{type(error).__name__}: {error}"
         finally:
-            self._held += self._host.scope.take()
+            taken = self._host.scope.take()
+            self._held += taken
+            self._kept = {handle.key for handle in taken} & self._residents()
+        return ""
+
+    def _residents(self) -> set[Any]:
+        views = self._host.runtime.cache.residents()
+        return {view["key"] for view in views if not view["lingering"]}
+
+    def _kept_nothing(self, item: Item) -> str:
+        """The fault of a model that was loaded and is not kept; a workflow may have none that
+        hearth keeps, and warms up all the same, so it gets a note."""
+        if self._kept:
+            return ""
+        if item.kind == "model":
+            return "it was loaded, but the cache did not keep it; the log says why"
+        item.note = "none of its models is kept: no loader that hearth knows was run, or all went"
         return ""
 
     def _refuse_if_off(self) -> None:

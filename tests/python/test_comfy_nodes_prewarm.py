@@ -10,8 +10,10 @@ import pytest
 
 pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not built: ./dev build")
 
-from fakes.comfy_host import make_host  # noqa: E402
+from fakes.comfy_fakes import Patcher  # noqa: E402
+from fakes.comfy_host import admit, make_host, model_key  # noqa: E402
 
+from comfy_nodes.host import Host  # noqa: E402
 from comfy_nodes.nodes.node import WRITES  # noqa: E402
 from comfy_nodes.prewarm import Prewarm  # noqa: E402
 from comfy_nodes.prewarm_names import PrewarmError, model_graph  # noqa: E402
@@ -170,16 +172,21 @@ def test_a_workflow_is_found_by_name_and_may_be_a_request_that_was_saved(tmp_pat
 
 
 class FakeRunner:
-    """Notes what it runs."""
+    """Notes what it runs; with a host, loads it into its cache."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: Host | None = None) -> None:
         self.ran: list[str] = []
         self.error: BaseException | None = None
+        self._host = host
 
     def run(self, work: Work) -> None:
         self.ran += [each["inputs"]["ckpt_name"] for each in work.graph.values()]
         if self.error is not None:
             raise self.error
+        for name in self.ran if self._host is not None else ():
+            host: Any = self._host
+            admit(host, name, Patcher())
+            host.scope.use(model_key(name))
 
 
 def named(*models: str) -> dict[str, Any]:
@@ -188,8 +195,9 @@ def named(*models: str) -> dict[str, Any]:
 
 
 def test_a_config_is_not_prewarmed_twice_and_what_comes_later_does_not_end_ready() -> None:
-    runner = FakeRunner()
-    prewarm = Prewarm(make_host(), runner, CLASSES, [])
+    host = make_host()
+    runner = FakeRunner(host)
+    prewarm = Prewarm(host, runner, CLASSES, [])
     assert not prewarm.ready
     prewarm.follow(named("sd3.safetensors"))
     assert not prewarm.ready
@@ -203,8 +211,9 @@ def test_a_config_is_not_prewarmed_twice_and_what_comes_later_does_not_end_ready
 
 
 def test_whatever_a_run_throws_is_told_and_the_next_one_goes_on() -> None:
-    runner = FakeRunner()
-    prewarm = Prewarm(make_host(), runner, CLASSES, [])
+    host = make_host()
+    runner = FakeRunner(host)
+    prewarm = Prewarm(host, runner, CLASSES, [])
     prewarm.follow(named("sd3.safetensors", "checkpoints/both.safetensors"))
     runner.error = KeyboardInterrupt("stop")
     prewarm.step()
@@ -212,6 +221,30 @@ def test_whatever_a_run_throws_is_told_and_the_next_one_goes_on() -> None:
     prewarm.step()
     told = [(item["state"], item["error"]) for item in prewarm.report()["items"]]
     assert told == [("failed", "KeyboardInterrupt: stop"), ("done", "")]
+
+
+def test_a_model_that_is_not_kept_has_failed_and_a_workflow_without_one_says_so() -> None:
+    graph = {
+        "1": node("CheckpointLoaderSimple", ckpt_name="x"),
+        "2": node("Save", latent=["1", 0]),
+    }
+    prewarm = Prewarm(make_host(), FakeRunner(), CLASSES, [])
+    prewarm.request(["sd3.safetensors"], graph)
+    prewarm.step()
+    prewarm.step()
+    model, workflow = prewarm.report()["items"]
+    assert (model["state"], workflow["state"]) == ("failed", "done")
+    assert "did not keep it" in model["error"]
+    assert "none of its models is kept" in workflow["note"]
+
+
+def test_of_what_is_kept_no_note_is_made() -> None:
+    host = make_host()
+    prewarm = Prewarm(host, FakeRunner(host), CLASSES, [])
+    prewarm.follow(named("sd3.safetensors"))
+    prewarm.step()
+    (item,) = prewarm.report()["items"]
+    assert (item["state"], item["error"], item["note"]) == ("done", "", "")
 
 
 def test_nothing_is_run_while_models_are_not_kept() -> None:
