@@ -12,12 +12,17 @@ from .config_file import ConfigFile
 from .metrics import metrics_text
 from .prewarm import Prewarm
 from .seams import Seams
+from .shown_text import shown
 
 Json = dict[str, Any]
 
 
 class Reports:
-    """Read-only views of the runtime, made on the server's thread."""
+    """Read-only views of the runtime, made on the server's thread.
+
+    Reasons and errors are ComfyUI's and Python's own words, and values of the config the user's:
+    any of them may have a full path in it.
+    """
 
     def __init__(
         self, runtime: Any, seams: Seams, config: ConfigFile, prewarm: Prewarm, comfyui: str
@@ -36,7 +41,7 @@ class Reports:
     def health(self) -> Json:
         """State of hearth itself: version, config with its faults, seams, counters."""
         faults = self._config.faults
-        return {
+        answer = {
             "status": "degraded" if faults or self._seams.missing else "ok",
             "version": hearth.__version__,
             "native": True,
@@ -54,10 +59,11 @@ class Reports:
             "counters": _counters(self._runtime.cache.stats()),
             **{name: report() for name, report in self._more.items()},
         }
+        return _shown(answer)
 
     def ready(self) -> Json:
         """Whether all that was to be prewarmed at start has been tried, and how far that is."""
-        return {"ready": self._prewarm.ready, "prewarm": self._prewarm.report()}
+        return _shown({"ready": self._prewarm.ready, "prewarm": self._prewarm.report()})
 
     def metrics(self) -> tuple[bytes, str]:
         """The same for Prometheus, and the content type. Throws MetricsMissingError."""
@@ -67,19 +73,25 @@ class Reports:
     def models(self) -> Json:
         """Who is resident, who lingers, and what that takes."""
         residents = [_resident(each) for each in self._runtime.cache.residents()]
-        return {
+        answer = {
             "resident": [each for each in residents if not each["lingering"]],
             "lingering": [each for each in residents if each["lingering"]],
             "stats": self._runtime.cache.stats(),
             "host_memory": self._runtime.host_memory(),
             "host_tier": _host_tier(self._runtime.host_tier.stats()),
         }
+        return _shown(answer)
 
     def events(self, after: int) -> Json:
         """What happened after the event with that number, oldest first."""
         events = self._runtime.cache.events(after)
         last = events[-1]["sequence"] if events else after
-        return {"events": events, "last": last}
+        return _shown({"events": events, "last": last})
+
+
+def _shown(answer: Json) -> Json:
+    without_paths: Json = shown(answer)
+    return without_paths
 
 
 def _host_tier(stats: Mapping[str, Any]) -> Json:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.client import PromptFailedError
 from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import FaultyStart, LiveComfy, StartComfy
+from benchmarks.harness.safetensors_file import TensorSpec, write_safetensors
 from benchmarks.harness.workflows import node, sd3_graph
 
 A, B = "toy_sd3_a.safetensors", "toy_sd3_b.safetensors"
@@ -40,6 +43,26 @@ def test_routes_answer_json_without_any_path(hearth: LiveComfy, comfy: object, r
     text = json.dumps(hearth.client.get(f"/hearth/{route}"))
     for path in (hearth.models, hearth.server.spec.base, REPOSITORY, comfy):
         assert str(path) not in text
+
+
+def test_no_route_shows_a_folder_when_comfyui_names_the_full_path_in_its_error(
+    hearth: LiveComfy, comfy: Path
+) -> None:
+    unknown = hearth.models / "checkpoints" / "of_no_known_model.safetensors"
+    write_safetensors(unknown, [TensorSpec("some.weight", (4, 4), std=1.0)], 1)
+    before = hearth.hearth.last_event()
+    try:
+        with pytest.raises(PromptFailedError, match=f"/models/checkpoints/{unknown.name}"):
+            hearth.run(sd3_graph(unknown.name, seed=411))
+    finally:
+        unknown.unlink()
+    failed = [each for each in hearth.hearth.events(before) if each["kind"] == "load_failed"]
+    assert [each["model"] for each in failed] == [unknown.name]
+    assert unknown.name in failed[0]["reason"]
+    routes = ("", "health", "ready", "models", "events", "metrics")
+    text = "".join(hearth.client.get_text(f"/hearth/{route}") for route in routes)
+    for folder in (hearth.models, hearth.server.spec.base, REPOSITORY, comfy, Path.home()):
+        assert f"{folder}/" not in text
 
 
 def test_what_exists_at_the_start_is_set_aside_from_garbage_collection(hearth: LiveComfy) -> None:
