@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +80,30 @@ def compose(repository: Path) -> NodeService:
     reports.show_too(keeper=keeper.report, engine=engine.paths.report)
     Routes(host, reports, prewarm, config).install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
-    loaders = TransparentLoaders(host)
-    loaders.install(_node_classes(), seams)
     seams.record("node_api_v3", find_api() is not None)
     _register_ahead(host, workflows)
     prefetch = Prefetch(host.runtime, host.settings, server.prompt_queue)
     clock = Clock(host.runtime, host.models, config, log, prefetch)
     clock.start()
     _at_exit(host, clock, log, keeper)
-    config.follow(prewarm.follow)
-    config.follow(keeper.follow)
-    _say(seams)
-    return LiveService(host, loaders, _node_classes(), engine, texts)
+    loaders = TransparentLoaders(host)
+    service = LiveService(host, loaders, _node_classes(), engine, texts)
+    with _unwrapped_after_a_failure(loaders):
+        loaders.install(_node_classes(), seams)
+        config.follow(prewarm.follow)
+        config.follow(keeper.follow)
+        _say(seams)
+    return service
+
+
+@contextlib.contextmanager
+def _unwrapped_after_a_failure(loaders: TransparentLoaders) -> Iterator[None]:
+    """Who starts us says of a failure that the loaders are ComfyUI's own; this makes it so."""
+    try:
+        yield
+    except BaseException:
+        loaders.uninstall()
+        raise
 
 
 def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
