@@ -12,6 +12,8 @@ from benchmarks.engine_rows.prompts import prompt
 
 Samples = dict[str, list[float]]
 _SECONDS_TO_BEGIN = 0.1
+# After it a GPU is no longer slowed down by the power that the image before took.
+_SECONDS_OF_REST = 1.0
 _SAME = "a lighthouse in the snow, the same every time"
 
 
@@ -88,6 +90,14 @@ def _new_prompt(session: Session) -> Samples:
     return {"seconds": session.latencies(wishes)}
 
 
+def _rested(session: Session) -> Samples:
+    seconds = []
+    for _ in range(session.amounts.count):
+        time.sleep(_SECONDS_OF_REST)
+        seconds += session.latencies([session.wish(session.amounts.size)])
+    return {"seconds": seconds}
+
+
 def _sustained(session: Session) -> Samples:
     wishes = [session.wish(session.amounts.size) for _ in range(2 * session.amounts.count)]
     tickets = [session.maker.send(wish) for wish in wishes]
@@ -142,6 +152,7 @@ def _distance(session: Session) -> Samples:
 ROWS = (
     Row("first", first),
     Row("new_prompt", _new_prompt),
+    Row("rested", _rested),
     Row("parts", _parts),
     Row("sustained", _sustained),
     Row("small", _small),

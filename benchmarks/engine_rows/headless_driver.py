@@ -172,7 +172,7 @@ def _failed(id_: str, error: HearthError) -> Line:
 def _write_latents(path: Path, record: RunRecord) -> None:
     from safetensors.torch import save_file
 
-    save_file({"latent_tensor": record.latents.contiguous()}, path)
+    save_file({"latent_tensor": record.latents.cpu().contiguous()}, path)
 
 
 def serve(job: Job, answers: Answers) -> None:

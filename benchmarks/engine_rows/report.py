@@ -178,6 +178,12 @@ _ROWS = (
         _seconds("seconds"),
         Target("0.75", _value("new_prompt", "seconds"), _at_most(0.75)),
     ),
+    TableRow(
+        "a new prompt, a second after the image before",
+        "rested",
+        _seconds("seconds"),
+        Target("0.75", _value("rested", "seconds"), _at_most(0.75)),
+    ),
     TableRow("of it: text encoder", "parts", _seconds("text")),
     TableRow("sampling", "parts", _seconds("sampling")),
     TableRow(

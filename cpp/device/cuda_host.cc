@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "base/error.h"
+#include "device/cublas_lt.h"
 
 namespace hearth {
 
@@ -62,7 +63,7 @@ std::shared_ptr<const EngineKernels> CudaHost::Kernels(int index) {
 }
 
 EngineKernels::EngineKernels(const std::shared_ptr<const CudaDevice>& device)
-    : transformer(device), vae(device) {
+    : transformer(device), vae(device), products(FindCublasLt(device)) {
   if (transformer.compute_capability() < RowQuantiser::kMinComputeCapability) return;
   quantiser = std::make_unique<const RowQuantiser>(device);
 }

@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "device/cuda_device.h"
 #include "device/cuda_registrar.h"
+#include "device/product_library.h"
 #include "device/row_quantiser.h"
 #include "device/transformer_kernels.h"
 #include "device/vae_kernels.h"
@@ -30,7 +31,8 @@ struct EngineKernels {
   explicit EngineKernels(const std::shared_ptr<const CudaDevice>& device);
   TransformerKernels transformer;
   VaeKernels vae;
-  std::unique_ptr<const RowQuantiser> quantiser;  // null: the device has no 8-bit floats
+  std::unique_ptr<const RowQuantiser> quantiser;   // null: the device has no 8-bit floats
+  std::shared_ptr<const ProductLibrary> products;  // null: cuBLASLt is not here
 };
 
 struct DeviceReport {

@@ -42,6 +42,7 @@ EngineParts EngineModel::MakeParts() const {
   if (is_whole || kind_ == ModelKind::kDiffusionModel) {
     TransformerOptions options{.compute_type = type, .device = device};
     if (kernels) options.kernels = {kernels, &kernels->transformer};
+    if (kernels) options.products = kernels->products;
     if (placement_.has_short_products) options.quantiser = {kernels, kernels->quantiser.get()};
     parts.transformer = std::make_shared<Transformer>(tensors_, options);
     if (kernels) parts.programs = std::make_shared<VelocityPrograms>(*parts.transformer);

@@ -44,9 +44,11 @@ std::vector<at::Tensor> JointAttention::Project(const at::Tensor& x) const {
   const MatrixInput input = steps_.Input(x);
   std::vector<at::Tensor> parts;
   if (projections_.size() == 1) {
-    parts = projections_.front()(input).chunk(3, -1);
+    parts = steps_.Product(projections_.front(), input).chunk(3, -1);
   } else {
-    for (const Linear& projection : projections_) parts.push_back(projection(input));
+    for (const Linear& projection : projections_) {
+      parts.push_back(steps_.Product(projection, input));
+    }
   }
   for (at::Tensor& part : parts) part = part.unflatten(-1, {heads_, query_norm_.width()});
   return parts;
@@ -58,7 +60,7 @@ at::Tensor JointAttention::operator()(const at::Tensor& x, const RopeTable& rope
       steps_.NormAndTurn({parts[0], query_norm_}, {parts[1], key_norm_}, rope);
   const at::Tensor attended =
       steps_.Attend({turned.queries, turned.keys, parts[2].transpose(1, 2), /*is_causal=*/false});
-  return out_(steps_.Input(attended.transpose(1, 2).flatten(2)));
+  return steps_.Product(out_, steps_.Input(attended.transpose(1, 2).flatten(2)));
 }
 
 }  // namespace hearth

@@ -9,10 +9,11 @@
 namespace hearth {
 namespace {
 
-std::vector<double> ValuesOf(const Sigmas& sigmas) {
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < sigmas.tensor().size(0); ++i) values.push_back(sigmas.value(i));
-  return values;
+std::shared_ptr<const PreparedSchedule> ScheduleFor(const Transformer& transformer,
+                                                    const Sigmas& sigmas,
+                                                    VelocityPrograms* programs) {
+  if (programs != nullptr) return programs->ScheduleOf(sigmas);
+  return std::make_shared<const PreparedSchedule>(PrepareSchedule(transformer, sigmas));
 }
 
 // x = sigma noise + (1 - sigma) image, the straight path that flow models are trained on.
@@ -31,9 +32,7 @@ ImageDenoiser::ImageDenoiser(const Transformer& transformer, const Prompt& promp
       programs_(programs),
       guidance_(prompt.guidance),
       positive_(MakeGuide(prompt.positive, latents)),
-      sigmas_(ValuesOf(Sigmas(sigmas))),
-      levels_(transformer.PrepareLevels(sigmas)) {
-  if (programs != nullptr) rows_ = Packed(levels_);
+      schedule_(ScheduleFor(transformer, Sigmas(sigmas), programs)) {
   if (guidance_ == 1.0) return;
   if (!prompt.negative.defined()) {
     throw Error("A guidance other than 1 needs a negative prompt; an empty one will do.");
@@ -66,12 +65,13 @@ at::Tensor ImageDenoiser::Velocity(const at::Tensor& x, const Guide& guide,
 
 at::Tensor ImageDenoiser::operator()(const at::Tensor& x, const NoiseLevel& sigma) const {
   const c10::NoGradGuard no_grad;
-  const auto found = std::find(sigmas_.begin(), sigmas_.end(), sigma.value);
-  const bool known = found != sigmas_.end();
+  const std::vector<double>& sigmas = schedule_->sigmas;
+  const auto found = std::find(sigmas.begin(), sigmas.end(), sigma.value);
+  const bool known = found != sigmas.end();
   const PreparedLevels between =
       known ? PreparedLevels{} : transformer_.PrepareLevels(sigma.tensor.view({1}));
-  const Level level =
-      known ? Level{levels_, rows_, found - sigmas_.begin()} : Level{between, at::Tensor(), 0};
+  const Level level = known ? Level{schedule_->levels, schedule_->rows, found - sigmas.begin()}
+                            : Level{between, at::Tensor(), 0};
   const auto clean = [&](const Guide& guide) {
     return x.sub(Velocity(x, guide, level).mul(sigma.tensor));
   };

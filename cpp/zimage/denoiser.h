@@ -55,9 +55,7 @@ class ImageDenoiser {
   double guidance_;
   Guide positive_;
   std::optional<Guide> negative_;
-  std::vector<double> sigmas_;
-  PreparedLevels levels_;
-  at::Tensor rows_;  // the same, packed; undefined without programs
+  std::shared_ptr<const PreparedSchedule> schedule_;  // its rows undefined without programs
 };
 
 struct SamplingRequest {

@@ -18,7 +18,8 @@ FeedForward::FeedForward(const WeightScope& scope, std::int64_t width, const Nam
 
 at::Tensor FeedForward::operator()(const at::Tensor& x) const {
   const MatrixInput input = steps_.Input(x);
-  return down_(steps_.Input(steps_.SiluMul(gate_(input), up_(input))));
+  return steps_.Product(down_, steps_.Input(steps_.SiluMul(steps_.Product(gate_, input),
+                                                           steps_.Product(up_, input))));
 }
 
 }  // namespace hearth

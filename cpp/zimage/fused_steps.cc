@@ -57,6 +57,14 @@ MatrixInput FusedSteps::Input(const at::Tensor& x) const {
   return input;
 }
 
+at::Tensor FusedSteps::Product(const Linear& matrix, const MatrixInput& x) const {
+  if (products_ && !x.scales.defined() && !matrix.has_bias() &&
+      products_->Takes(x.values, matrix.weight())) {
+    if (const auto y = products_->Multiply(x.values, matrix.weight())) return *y;
+  }
+  return matrix(x);
+}
+
 bool FusedSteps::TakesRows(const at::Tensor& x, const RmsNorm& norm) const {
   return kernels_ && IsPlain(x) && IsPlain(norm.weight()) && norm.width() % kAlignment == 0 &&
          norm.width() <= TransformerKernels::kMaxWidth;

@@ -9,6 +9,7 @@
 #include "device/row_quantiser.h"
 #include "device/transformer_kernels.h"
 #include "zimage/linear.h"
+#include "zimage/matrix_products.h"
 #include "zimage/norm.h"
 #include "zimage/rope.h"
 
@@ -20,14 +21,18 @@ namespace hearth {
 class FusedSteps {
  public:
   FusedSteps() = default;
-  explicit FusedSteps(std::shared_ptr<const TransformerKernels> kernels)
-      : kernels_(std::move(kernels)) {}
+  // `products`: of the same device; null: torch's.
+  explicit FusedSteps(std::shared_ptr<const TransformerKernels> kernels,
+                      std::shared_ptr<const MatrixProducts> products = nullptr)
+      : kernels_(std::move(kernels)), products_(std::move(products)) {}
   // The same with matrix products in 8-bit floats. REQUIRES: kernels, of the same device.
   FusedSteps WithShortProducts(std::shared_ptr<const RowQuantiser> quantiser) const;
 
   bool has_short_products() const { return quantiser_ != nullptr; }
   // What goes into one or more matrices: quantised for short products.
   MatrixInput Input(const at::Tensor& x) const;
+
+  at::Tensor Product(const Linear& matrix, const MatrixInput& x) const;
 
   // How a branch goes back into the stream it came from: normed, then times `gate`.
   struct Return {
@@ -80,6 +85,7 @@ class FusedSteps {
               const Entry* next, const Sum& out) const;
 
   std::shared_ptr<const TransformerKernels> kernels_;  // null: tensor operations
+  std::shared_ptr<const MatrixProducts> products_;     // null: torch's
   std::shared_ptr<const RowQuantiser> quantiser_;      // null: products of the inputs' own type
 };
 

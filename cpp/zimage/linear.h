@@ -28,6 +28,8 @@ class Linear {
   at::Tensor operator()(const at::Tensor& x) const { return (*this)(MatrixInput{x, {}}); }
   // REQUIRES: scales after Quantise(), and only then.
   at::Tensor operator()(const MatrixInput& x) const;
+  const at::Tensor& weight() const { return weight_; }
+  bool has_bias() const { return bias_.defined(); }
   std::int64_t rows() const { return weight_.size(0); }
   std::int64_t columns() const { return weight_.size(1); }
 

@@ -92,7 +92,7 @@ Transformer::Transformer(const CheckpointTensors& tensors, const TransformerOpti
 
 Transformer::Transformer(const WeightScope& scope, const TransformerOptions& options)
     : options_(options),
-      steps_(options.kernels),
+      steps_(options.kernels, std::make_shared<const MatrixProducts>(options.products)),
       patch_in_(PatchIn(scope), kAnySize, kAnySize, true),
       patch_out_(Renamed(scope, "final_layer").Under("linear."), patch_in_.columns(),
                  patch_in_.rows(), true),

@@ -26,6 +26,8 @@ struct TransformerOptions {
   // Of that device, for fewer passes over memory; null: tensor operations, with ComfyUI's
   // roundings.
   std::shared_ptr<const TransformerKernels> kernels = nullptr;
+  // Of that device, for matrix products without a bias; null: torch's. REQUIRES: kernels.
+  std::shared_ptr<const ProductLibrary> products = nullptr;
   // Of that device, for matrix products of the main layers in 8-bit floats, with a scale for each
   // row of weights and inputs; experimental. REQUIRES: kernels.
   std::shared_ptr<const RowQuantiser> quantiser = nullptr;

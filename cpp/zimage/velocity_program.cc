@@ -47,6 +47,10 @@ PreparedCaption EmptyCaption(const Transformer& transformer, const VelocityShape
 
 }  // namespace
 
+PreparedSchedule PrepareSchedule(const Transformer& transformer, const Sigmas& sigmas) {
+  return {sigmas.values(), transformer.PrepareLevels(sigmas.tensor()), {}};
+}
+
 at::Tensor Packed(const PreparedLevels& levels) {
   std::vector<at::Tensor> parts;
   for (const std::vector<GateRows>* const rows : {&levels.refiner, &levels.layers}) {
@@ -84,6 +88,14 @@ at::Tensor VelocityProgram::Velocity(const at::Tensor& latents, const PreparedCa
   row_.copy_(row.unsqueeze(0));
   play_();
   return velocity_;
+}
+
+std::shared_ptr<const PreparedSchedule> VelocityPrograms::ScheduleOf(const Sigmas& sigmas) {
+  if (schedule_ && schedule_->sigmas == sigmas.values()) return schedule_;
+  PreparedSchedule schedule = PrepareSchedule(transformer_, sigmas);
+  schedule.rows = Packed(schedule.levels);
+  schedule_ = std::make_shared<const PreparedSchedule>(std::move(schedule));
+  return schedule_;
 }
 
 std::shared_ptr<VelocityProgram> VelocityPrograms::For(const VelocityShape& shape) {

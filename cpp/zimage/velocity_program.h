@@ -9,7 +9,9 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <vector>
 
+#include "sampling/sigmas.h"
 #include "zimage/transformer.h"
 
 namespace hearth {
@@ -60,6 +62,16 @@ class VelocityProgram {
 // All that depends on the noise level, one row for each.
 at::Tensor Packed(const PreparedLevels& levels);
 
+// What the steps of one schedule share, whatever the image.
+struct PreparedSchedule {
+  std::vector<double> sigmas;
+  PreparedLevels levels;
+  at::Tensor rows;  // Packed(levels)
+};
+
+// Without its rows.
+PreparedSchedule PrepareSchedule(const Transformer& transformer, const Sigmas& sigmas);
+
 // The programs of one transformer by shape, the last few used; the memory of what was recorded goes
 // with them. Keeps the transformer by reference. One thread at a time.
 class VelocityPrograms {
@@ -75,6 +87,8 @@ class VelocityPrograms {
 
   // For programs made from now on.
   void RecordBy(Recorder recorder) { recorder_ = std::move(recorder); }
+  // The last one asked for is kept: image after image has the same.
+  std::shared_ptr<const PreparedSchedule> ScheduleOf(const Sigmas& sigmas);
   // Null where none is worth while, or nobody records. Valid until kMaxPrograms others were asked
   // for.
   std::shared_ptr<VelocityProgram> For(const VelocityShape& shape);
@@ -84,6 +98,7 @@ class VelocityPrograms {
   const Transformer& transformer_;
   Recorder recorder_;
   std::list<std::shared_ptr<VelocityProgram>> programs_;  // the last used first
+  std::shared_ptr<const PreparedSchedule> schedule_;
 };
 
 }  // namespace hearth

@@ -55,4 +55,5 @@ def _packed(latents: Any) -> bytes:
     from safetensors.torch import save
 
     pack: Callable[..., bytes] = save
-    return pack({"latent_tensor": latents.contiguous(), "latent_format_version_0": torch.empty(0)})
+    latents = latents.cpu().contiguous()
+    return pack({"latent_tensor": latents, "latent_format_version_0": torch.empty(0)})

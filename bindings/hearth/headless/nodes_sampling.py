@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,8 +121,8 @@ def _sampled(work: Work, wanted: Sampling) -> tuple[Any, ...]:
         prompt = zimage.Prompt(
             inputs["positive"].to(ref.device), inputs["negative"].to(ref.device), wanted.cfg
         )
-        run = _SamplerRun(model, prompt, levels.to(ref.device), ref.shift, wanted)
-        latents = run(latents.to(ref.device), work.on_step).cpu()
+        run = _SamplerRun(model, prompt, levels, ref, wanted)
+        latents = run(latents, work.on_step)
         model.require_sound()
     work.run.latents = latents
     return (latents,)
@@ -132,30 +133,40 @@ class _SamplerRun:
     model: engine.Model
     prompt: Any
     levels: Tensor
-    shift: float
+    """In host memory."""
+    ref: ModelRef
     wanted: Sampling
 
     def __call__(self, latents: Tensor, on_step: OnStep) -> Tensor:
-        """From latents to latents, both in the VAE's format."""
-        start = zimage.for_transformer(latents) if latents.count_nonzero() else latents
-        noise = torch.zeros_like(latents)
-        if self.wanted.adds_noise:
-            noise = zimage.noise(list(latents.shape), self.wanted.seed).to(latents.device)
-        first, last = self.levels[0], self.levels[-1]
+        """From latents to latents on the model's device, both in the VAE's format."""
+        is_empty = not latents.count_nonzero()
+        latents, levels = latents.to(self.ref.device), self.levels.to(self.ref.device)
+        with ThreadPoolExecutor(1) as beside:
+            # Drawn on the host while it has the device prepare what all steps have in common.
+            drawn = beside.submit(self._noise, list(latents.shape))
+            denoiser = self._denoiser(latents)
+            noise = drawn.result().to(latents.device)
+        start = latents if is_empty else zimage.for_transformer(latents)
+        first, last = levels[0], levels[-1]
         x = first * noise + (1.0 - first) * start
-        model = _FlowModel(self._denoiser(x), schedules.FlowLevels(self.shift))
+        model = _FlowModel(denoiser, schedules.FlowLevels(self.ref.shift))
         function = sampling.functions(lambda total, disable=None: _Steps(total, on_step, x.device))
         arguments = {"extra_args": {"seed": self.wanted.seed}}
-        found = function[self.wanted.sampler](model, x, self.levels, **arguments)
+        found = function[self.wanted.sampler](model, x, levels, **arguments)
         return zimage.for_vae(found / (1.0 - last)).float()
 
-    def _denoiser(self, x: Tensor) -> zimage.Denoiser:
+    def _noise(self, shape: list[int]) -> Tensor:
+        if not self.wanted.adds_noise:
+            return torch.zeros(shape)
+        return zimage.noise(shape, self.wanted.seed)
+
+    def _denoiser(self, latents: Tensor) -> zimage.Denoiser:
         programs = self.model.programs
         if programs is not None:
             programs.record_by(step_graphs.recorder)
         transformer = self.model.transformer
         assert transformer is not None
-        return zimage.Denoiser(transformer, self.prompt, x, self.levels, programs)
+        return zimage.Denoiser(transformer, self.prompt, latents, self.levels, programs)
 
 
 @dataclass

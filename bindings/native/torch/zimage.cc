@@ -88,6 +88,7 @@ void BindTransformer(py::module_& module) {
              TransformerOptions options{compute_type, device, qk_norm_eps};
              if (const auto kernels = KernelsIf(fused, device)) {
                options.kernels = {kernels, &kernels->transformer};
+               options.products = kernels->products;
              }
              return std::make_shared<Transformer>(tensors, options);
            }),
@@ -205,7 +206,7 @@ void BindFormats(py::module_& module) {
       [](const std::vector<std::int64_t>& shape, std::uint64_t seed) {
         return SeededNoise(shape, seed);
       },
-      "shape"_a, "seed"_a, "The noise of ComfyUI's samplers for this seed.");
+      "shape"_a, "seed"_a, Released(), "The noise of ComfyUI's samplers for this seed.");
   module.def("zimage_for_vae", &ForVae, "latents"_a, "From the transformer's format.");
   module.def("zimage_for_transformer", &ForTransformer, "latents"_a, "From the VAE's format.");
   module.def("zimage_as_image", &AsImage, "decoded"_a, "batch x height x width x 3, 0 to 1.");
