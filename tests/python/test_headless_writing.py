@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,12 @@ pytest.importorskip("headless_runs")
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from headless_runs import Run, options  # noqa: E402
+from headless_runs import BINDINGS, Run, options  # noqa: E402
 from hearth import cli, png, zimage  # noqa: E402
 from hearth.headless import image_writer, images, nodes_sampling  # noqa: E402
 from hearth.headless.image_writer import ImageFile, ImageWriter  # noqa: E402
 from hearth.headless.images import find_series  # noqa: E402
+from hearth.headless.whole_files import write_whole  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from benchmarks.harness import toy_zimage  # noqa: E402
@@ -99,6 +103,55 @@ def test_the_number_of_an_image_under_way_is_taken(held: threading.Event, tmp_pa
         assert find_series(tmp_path, "b", (4, 4), writer.names_in).number == 1
         held.set()
     assert first.path(0).exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "number"),
+    [
+        ("a_00007_.png", 8),
+        ("a_7.png", 8),
+        ("a_7", 8),
+        ("a_00007_of_mine.txt", 8),
+        ("A_00007_.png", 1),
+        ("a_7y.png", 1),
+        ("a_77y_.png", 1),
+        ("ab_7_.png", 1),
+        ("a7_.png", 1),
+    ],
+)
+def test_files_count_where_they_count_in_comfyui_on_linux(
+    tmp_path: Path, file: str, number: int
+) -> None:
+    (tmp_path / file).touch()
+    assert find_series(tmp_path, "a", (4, 4), lambda folder: []).number == number
+
+
+def test_a_file_may_have_the_longest_name_that_there_is(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 255)
+    write_whole(path, lambda file: file.write(b"x"))
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("asks_the_kernel", [True, False])
+def test_a_files_permissions_are_those_of_the_process(
+    tmp_path: Path, asks_the_kernel: bool
+) -> None:
+    blind = "Path.read_text = lambda *a, **k: (_ for _ in ()).throw(FileNotFoundError())"
+    program = f"""
+import os, sys
+from pathlib import Path
+os.umask(0o026)
+{"" if asks_the_kernel else blind}
+from hearth.headless import whole_files
+assert os.umask(0o026) == 0o026
+def refuses(mask): raise AssertionError("changed for all threads")
+os.umask = refuses
+whole_files.write_whole(Path(sys.argv[1]), lambda file: None)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(BINDINGS)}
+    file = tmp_path / "a"
+    subprocess.run([sys.executable, "-c", program, str(file)], env=environment, check=True)
+    assert file.stat().st_mode & 0o777 == 0o640
 
 
 def test_an_image_that_cannot_be_written_fails_its_node(

@@ -12,8 +12,14 @@ from hearth.headless.graph import Graph, GraphNode
 from hearth.headless.links import Link, LinkFault, Links
 from hearth.headless.model_lists import FOLDERS, READABLE, ModelLists
 from hearth.headless.node_table import ANY, NODES, Input, NodeClass
+from hearth.headless.prefixes import bytes_too_many, leaves_folder
 from hearth.headless.prewarm_names import loader_of
 from hearth.headless.values import WrongValueError, check_choice, converted
+
+_MAX_LEVELS = 10**8
+"""Of a schedule; what ComfyUI's own limits of steps and denoise allow is a hundredth of it."""
+_SMALLEST = (16, 16)
+"""An image's width and height: what a prefix is too long for with these it is with any."""
 
 
 @dataclass
@@ -42,6 +48,18 @@ class Plan:
     """None, or it cannot run after all."""
     notes: list[str]
     """What does not hinder and yet should be known."""
+
+    def origin(self, link: Link) -> Link:
+        """Where what comes through a link was made: not by nodes that hand on what they are given.
+
+        That such a node ran is thus no reason to compute anew behind it.
+        """
+        while True:
+            node = self.nodes[link.node]
+            passes = node.node_class.outputs[link.output].passes
+            if passes not in node.links:
+                return link
+            link = node.links[passes]
 
 
 def check(graph: Graph, models: ModelLists) -> Plan:
@@ -130,6 +148,8 @@ class _Check:
     def _check_model(self, model_list: str, value: Any) -> None:
         if not isinstance(value, str):
             raise WrongValueError(f"{quoted(value)} is not the name of a model")
+        if not self._models.is_there:
+            return  # that is told of --models, once
         names = self._names(model_list)
         if value in names:
             if not value.lower().endswith(READABLE):
@@ -159,24 +179,41 @@ class _Check:
         values = planned.values
         if node.class_name == "ModelSamplingAuraFlow" and values.get("shift") == 0:
             self._blame(node, "shift", "0 leaves no noise level to begin with; Z-Image's is 3")
-        prefix = values.get("filename_prefix")
-        if isinstance(prefix, str) and leaves_folder(prefix):
-            text = f"{quoted(prefix)} leads out of the output folder"
-            self._blame(node, "filename_prefix", text)
-        if node.class_name == "HearthPrewarm" and "model" in values and "options" in values:
-            try:
-                loader_of(values["model"], values["options"], self._models)
-            except WrongValueError as fault:
-                self._blame(node, "model", str(fault))
+        if _levels(values) > _MAX_LEVELS:
+            least = values["steps"] / _MAX_LEVELS
+            text = f"{values['denoise']} makes a schedule too long; take 0, or {least:g} or more"
+            self._blame(node, "denoise", text)
+        wrong = _wrong_prefix(values.get("filename_prefix"))
+        if wrong:
+            self._blame(node, "filename_prefix", wrong)
+        if node.class_name == "HearthPrewarm" and {"model", "options"} <= values.keys():
+            self._check_prewarm(node, values)
+
+    def _check_prewarm(self, node: GraphNode, values: Mapping[str, Any]) -> None:
+        if not self._models.is_there:
+            return
+        try:
+            loader_of(values["model"], values["options"], self._models)
+        except WrongValueError as fault:
+            self._blame(node, "model", str(fault))
 
     def _blame(self, node: GraphNode, name: str, text: str) -> None:
         self._plan.faults.append(Fault(text, node.id, node.class_name, name))
 
 
-def leaves_folder(prefix: str) -> bool:
-    """Whether a file's prefix names a place outside of the folder it is meant for."""
-    normal = os.path.normpath(prefix)
-    return os.path.isabs(normal) or normal.split(os.sep)[0] == ".." or "\0" in prefix
+def _levels(values: Mapping[str, Any]) -> float:
+    """How long the schedule is that a sampler takes the last steps of."""
+    steps, denoise = values.get("steps", 0), values.get("denoise", 0.0)
+    return float(steps / denoise) if denoise > 0.0 else 0.0
+
+
+def _wrong_prefix(prefix: Any) -> str:
+    if not isinstance(prefix, str):
+        return ""
+    if leaves_folder(prefix):
+        return f"{quoted(prefix)} leads out of the output folder"
+    more = bytes_too_many(prefix, _SMALLEST)
+    return f"{quoted(prefix)} is too long for a file's name; take {more} bytes out" if more else ""
 
 
 def _missing(node: GraphNode, name: str, input_: Input) -> str:
@@ -184,6 +221,8 @@ def _missing(node: GraphNode, name: str, input_: Input) -> str:
         what = f"link it to a node that gives {input_.type}"
     elif input_.default is not None:
         what = f"ComfyUI's default is {quoted(input_.default)}"
+    elif input_.choices:
+        what = f"it has no default; take one of its choices, as {quoted(input_.choices[0])}"
     else:
         what = "it has no default"
     others = [given for given in node.inputs if given not in NODES[node.class_name].inputs]

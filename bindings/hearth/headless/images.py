@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 
 from hearth import zimage
 from hearth.errors import HearthError
-from hearth.headless.checks import leaves_folder
+from hearth.headless.prefixes import filled, leaves_folder
 
 Tensor = Any
 Array = Any
@@ -43,12 +42,13 @@ def find_series(out: Path, prefix: str, size: tuple[int, int], under_way: UnderW
 
     `%width%`, `%height%`, `%year%` … `%second%` in it are replaced as ComfyUI does.
     """
-    filled = _filled(prefix, *size)
-    if leaves_folder(filled):
-        raise HearthError(f'the prefix "{filled}" leads out of the output folder.')
-    below, name = os.path.split(os.path.normpath(filled))
+    place = filled(prefix, size)
+    if leaves_folder(place):
+        raise HearthError(f'the prefix "{place}" leads out of the output folder.')
+    below, name = os.path.split(os.path.normpath(place))
     folder = out / below
-    taken = re.compile(re.escape(name) + r"_(\d+)", re.IGNORECASE)
+    # As ComfyUI counts on Linux: a number ends at "_", "." or with the name, and capitals count.
+    taken = re.compile(re.escape(name) + r"_(\d+)(?![^_.])")
     # In this order: what is written meanwhile is seen at least once.
     names = [*under_way(folder), *(os.listdir(folder) if folder.is_dir() else ())]
     numbers = [int(match[1]) for match in map(taken.match, names) if match]
@@ -64,20 +64,3 @@ def host_bytes(images: Tensor) -> Array:
             host = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
             pixels = host.copy_(pixels)
     return pixels.cpu().contiguous().numpy()
-
-
-def _filled(prefix: str, width: int, height: int) -> str:
-    now = time.localtime()
-    words = {
-        "width": str(width),
-        "height": str(height),
-        "year": str(now.tm_year),
-        "month": f"{now.tm_mon:02}",
-        "day": f"{now.tm_mday:02}",
-        "hour": f"{now.tm_hour:02}",
-        "minute": f"{now.tm_min:02}",
-        "second": f"{now.tm_sec:02}",
-    }
-    for word, text in words.items():
-        prefix = prefix.replace(f"%{word}%", text)
-    return prefix

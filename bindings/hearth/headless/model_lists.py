@@ -24,6 +24,11 @@ class ModelLists:
         self.root = root
         self._lists: dict[str, dict[str, Path]] = {}
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it is a models folder at all: one with a folder of any list in it."""
+        return any((self.root / each).is_dir() for all_ in FOLDERS.values() for each in all_)
+
     def names(self, list_name: str) -> list[str]:
         """Entries of a list, sorted; those of a folder below begin with its name and a slash."""
         return sorted(self._files(list_name))
