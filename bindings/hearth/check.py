@@ -80,6 +80,11 @@ def refuse_if_corrupt(path: str | os.PathLike[str], roots: Sequence[str] = ()) -
         _core.check_checkpoint(path, list(roots))
 
 
+def tensor_names(path: str | os.PathLike[str]) -> frozenset[str]:
+    """The names in a safetensors file, once its header was checked. Raises as refuse_if_corrupt."""
+    return frozenset(tensor.name for tensor in _core.Checkpoint(path).tensors)
+
+
 def find_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
     """The files to check: each file given, and in each folder all checkpoints, sorted by name.
 

@@ -1,4 +1,4 @@
-"""Workflows in API format for the tests of `hearth run`, and empty files in a models folder."""
+"""Workflows in API format for the tests of `hearth run`, and next to nothing as models."""
 
 from __future__ import annotations
 
@@ -6,25 +6,39 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from checkpoint_files import entry, file_bytes
+
 Graph = dict[str, Any]
 
-FILES = (
-    "diffusion_models/z_image_a.safetensors",
-    "diffusion_models/z_image_b.safetensors",
-    "unet/old.gguf",
-    "text_encoders/qwen.safetensors",
-    "vae/ae.safetensors",
-    "checkpoints/whole.safetensors",
-    "checkpoints/ae.safetensors",
-)
+FILES = {
+    "diffusion_models/z_image_a.safetensors": ["cap_embedder.0.weight"],
+    "diffusion_models/z_image_b.safetensors": ["cap_embedder.0.weight"],
+    "unet/old.gguf": [],
+    "text_encoders/qwen.safetensors": ["model.embed_tokens.weight"],
+    "vae/ae.safetensors": ["decoder.conv_in.weight"],
+    "checkpoints/whole.safetensors": [
+        "model.diffusion_model.cap_embedder.0.weight",
+        "text_encoders.qwen3_4b.transformer.model.embed_tokens.weight",
+        "vae.decoder.conv_in.weight",
+    ],
+    "checkpoints/ae.safetensors": ["model.diffusion_model.cap_embedder.0.weight"],
+}
+"""Below a models folder, and the tensors by which each is told."""
 
 
-def empty_models(root: Path) -> Path:
-    """A models folder whose files have names and nothing in them."""
-    for name in FILES:
+def hollow_models(root: Path) -> Path:
+    """A models folder whose files have names and next to nothing in them."""
+    for name, tensors in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
+        (root / name).write_bytes(model_of(*tensors))
     return root
+
+
+def model_of(*tensors: str) -> bytes:
+    """A safetensors file with these tensors, of one number each."""
+    places = [(4 * number, 4 * number + 4) for number in range(len(tensors))]
+    header = {name: entry(offsets=at) for name, at in zip(tensors, places, strict=True)}
+    return file_bytes(header, bytes(4 * len(tensors)))
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hearth.headless.settings import apply  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-MODELS = ModelLists(graphs.empty_models(Path(tempfile.mkdtemp())))
+MODELS = ModelLists(graphs.hollow_models(Path(tempfile.mkdtemp())))
 IDS = list(graphs.z_image())
 NAMES = sorted({name for node in NODES.values() for name in node.inputs})
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()

@@ -14,14 +14,14 @@ pytest.importorskip("headless_runs")
 import torch  # noqa: E402
 from headless_runs import SECOND, Run, computed, opened, options, resident_config  # noqa: E402
 from hearth import cli, qwen_tokenizer, runtime, zimage  # noqa: E402
-from hearth.headless import allocator  # noqa: E402
+from hearth.headless import allocator, executor  # noqa: E402
 from hearth.headless.ahead import read_ahead  # noqa: E402
 from hearth.headless.checks import check  # noqa: E402
 from hearth.headless.graph import read  # noqa: E402
 from hearth.headless.model_lists import ModelLists  # noqa: E402
 from open_spy import OpenSpy  # noqa: E402
 from PIL import Image  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from benchmarks.harness import toy_zimage  # noqa: E402
 from benchmarks.harness.workflows import node  # noqa: E402
@@ -224,17 +224,57 @@ def test_a_latent_of_another_models_kind_is_empty_for_this_one(run: Run) -> None
     assert torch.equal(latents(run, graph), expected)
 
 
-def test_a_checkpoint_gives_all_three_models_and_is_loaded_once(run: Run) -> None:
+def of_checkpoint(name: str) -> dict[str, Any]:
+    """The workflow with all three models from one file."""
     graph = toy_zimage.graph()
     for id_ in ("unet", "clip", "vae"):
         del graph[id_]
-    graph["whole"] = node("CheckpointLoaderSimple", ckpt_name="toy_whole.safetensors")
+    graph["whole"] = node("CheckpointLoaderSimple", ckpt_name=name)
     graph["shift"]["inputs"]["model"] = ["whole", 0]
     graph["positive"]["inputs"]["clip"] = ["whole", 1]
     graph["decode"]["inputs"]["vae"] = ["whole", 2]
-    report = run(graph)
+    return graph
+
+
+def test_a_checkpoint_gives_all_three_models_and_is_loaded_once(run: Run) -> None:
+    report = run(of_checkpoint("toy_whole.safetensors"))
     assert opened(report) == ["toy_whole.safetensors"]
     assert Path(report["runs"][0]["files"][0]).is_file()
+
+
+def test_a_checkpoint_gives_the_pixels_of_its_parts_in_files_of_their_own(
+    run: Run, models: Path
+) -> None:
+    parts = {
+        f"diffusion_models/{toy_zimage.TRANSFORMERS[0]}": "model.diffusion_model.",
+        f"text_encoders/{toy_zimage.TEXT_ENCODER}": "text_encoders.qwen3_4b.transformer.",
+        f"vae/{toy_zimage.VAE}": "vae.",
+    }
+    packed = {
+        prefix + name: tensor
+        for file, prefix in parts.items()
+        for name, tensor in load_file(models / file).items()
+    }
+    save_file(packed, models / "checkpoints" / "toy_packed.safetensors")
+    for graph in (toy_zimage.graph(), of_checkpoint("toy_packed.safetensors")):
+        run(graph)
+    images = [Image.open(f"output/toy_z_image_a_0000{number}_.png") for number in (1, 2)]
+    assert images[0].tobytes() == images[1].tobytes()
+
+
+def test_latents_of_several_runs_are_numbered_in_their_order(run: Run) -> None:
+    Path("prompts.txt").write_text("a cat\na dog\n")
+    further = ["--prompts", "prompts.txt", "--latent-out", "sub/latents.safetensors"]
+    report = run(toy_zimage.graph(), further=further)
+    files = [f"sub/latents_0000{number}_.safetensors" for number in (1, 2)]
+    assert sorted(str(file) for file in Path("sub").iterdir()) == files
+    assert [file in entry["files"] for file, entry in zip(files, report["runs"], strict=True)] == [
+        True,
+        True,
+    ]
+    cat = latents(run, toy_zimage.graph(), "--set", "positive.text=a cat")
+    found = [load_file(file)["latent_tensor"] for file in files]
+    assert [torch.equal(each, cat) for each in found] == [True, False]
 
 
 def test_hearths_own_nodes_keep_and_drop_models(run: Run) -> None:
@@ -257,6 +297,18 @@ def test_hearths_own_nodes_keep_and_drop_models(run: Run) -> None:
     assert "pinned" not in listed[SECOND]
 
 
+def test_a_pin_is_set_in_every_run_and_nothing_behind_it_is_computed_again(run: Run) -> None:
+    graph = toy_zimage.graph()
+    graph["pin"] = node("HearthPin", model=["unet", 0])
+    graph["shift"]["inputs"]["model"] = ["pin", 0]
+    evicting = {**graph, "evict": node("HearthEvict", model=toy_zimage.TRANSFORMERS[0])}
+    first, second, third = run(graph, evicting, graph)["runs"]
+    assert {"pin", "sampler"} <= set(computed(first))
+    assert set(computed(second)) == {"pin", "evict"}
+    assert computed(third) == ["pin"]
+    assert third["texts"]["pin"] == f"{toy_zimage.TRANSFORMERS[0]} is pinned"
+
+
 def test_the_engines_nodes_of_comfyui_run_here_too(run: Run) -> None:
     graph = toy_zimage.graph()
     run(graph)
@@ -268,15 +320,57 @@ def test_the_engines_nodes_of_comfyui_run_here_too(run: Run) -> None:
     assert images[0].tobytes() == images[1].tobytes()
 
 
-def test_a_file_of_another_model_ends_in_one_line(
+def test_a_file_that_lacks_a_tensor_ends_in_one_line_with_its_node(
+    place: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What its header does not show until the model is made."""
+    graph = toy_zimage.graph()
+    graph["vae"] = node("VAELoader", vae_name="lacking.safetensors")
+    weights = load_file(models / "vae" / toy_zimage.VAE)
+    del weights["decoder.conv_out.weight"]
+    save_file(weights, models / "vae" / "lacking.safetensors")
+    assert cli.main(options(models, [graph])) == 1
+    assert "node vae (VAELoader): " in last_line(capsys)
+    assert not Path("output").exists()
+
+
+def test_a_file_of_another_model_is_told_before_anything_is_loaded(
     place: Path, models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     graph = toy_zimage.graph()
     graph["vae"] = node("VAELoader", vae_name="wrong.safetensors")
-    (models / "vae" / "wrong.safetensors").write_bytes(
-        (models / "text_encoders" / toy_zimage.TEXT_ENCODER).read_bytes()
-    )
-    assert cli.main(options(models, [graph])) == 1
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "hearth:" in line]
-    assert "node vae (VAELoader): " in line
-    assert not Path("output").exists()
+    encoder = models / "text_encoders" / toy_zimage.TEXT_ENCODER
+    (models / "vae" / "wrong.safetensors").write_bytes(encoder.read_bytes())
+    assert cli.main(options(models, [graph])) == 2
+    line = last_line(capsys)
+    assert "node vae (VAELoader), vae_name: " in line
+    assert "It holds a text encoder" in line
+    assert not runtime().cache.residents()
+
+
+def test_any_error_of_a_node_is_one_line_with_its_name(
+    place: Path, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(work: Any) -> Any:
+        raise KeyError("conditioning")
+
+    monkeypatch.setitem(executor._FUNCTIONS, "ConditioningZeroOut", fails)
+    assert cli.main(options(models, [toy_zimage.graph()])) == 1
+    told = "hearth: node negative (ConditioningZeroOut): KeyError: 'conditioning'"
+    assert last_line(capsys) == told
+
+
+def test_ctrl_c_in_a_node_is_no_error_of_it(
+    place: Path, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(work: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(executor._FUNCTIONS, "ConditioningZeroOut", interrupted)
+    assert cli.main(options(models, [toy_zimage.graph()])) == 130
+    assert last_line(capsys) == "hearth: interrupted"
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What ends the command; before it stands the trace."""
+    return capsys.readouterr().err.splitlines()[-1]

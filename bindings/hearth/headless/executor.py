@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import hearth
-from hearth.errors import HearthError
 from hearth.headless import nodes_images, nodes_models, nodes_sampling
 from hearth.headless.checks import Plan, PlannedNode
 from hearth.headless.loaders import path_of
@@ -25,7 +24,6 @@ _FUNCTIONS: Mapping[str, Callable[[Work], tuple[Any, ...]]] = {
     **nodes_images.FUNCTIONS,
 }
 _MANY = 1_000_000
-_FAILURES = (HearthError, OSError, RuntimeError, ValueError, IndexError, MemoryError)
 
 
 class Listener(Protocol):
@@ -79,7 +77,7 @@ class RunRecord:
         for node, file in self.writing:
             try:
                 self.seconds = max(self.seconds, file.result() - self.began)
-            except _FAILURES as error:
+            except Exception as error:
                 raise NodeFailedError(node, error) from error
 
     def count(self, kind: str) -> int:
@@ -104,7 +102,7 @@ class Executor:
         signatures: dict[str, str] = {}
         try:
             for node in plan.nodes.values():
-                signatures[node.id] = self._signature(node, signatures)
+                signatures[node.id] = self._signature(plan, node, signatures)
                 record.nodes.append(self._run_node(node, state, signatures))
         finally:
             state.models.close()
@@ -130,18 +128,18 @@ class Executor:
         try:
             work = Work(node, inputs, state, self._listener.stepped)
             self._outputs[signature] = _FUNCTIONS[node.class_name](work)
-        except _FAILURES as error:
+        except Exception as error:  # whatever it is, the job's answer is one line
             raise NodeFailedError(node, error) from error
         seconds = time.perf_counter() - began
         self._listener.ended(node, seconds)
         return NodeRecord(node.id, node.class_name, seconds, unchanged=False)
 
-    def _signature(self, node: PlannedNode, signatures: Mapping[str, str]) -> str:
+    def _signature(self, plan: Plan, node: PlannedNode, signatures: Mapping[str, str]) -> str:
         """Equal for what gives equal outputs: the node, its values, all that leads to it, files."""
         parts: list[Any] = [node.class_name, sorted(node.values.items())]
-        parts += [
-            [name, signatures[link.node], link.output] for name, link in sorted(node.links.items())
-        ]
+        for name, link in sorted(node.links.items()):
+            made = plan.origin(link)
+            parts.append([name, signatures[made.node], made.output])
         path = path_of(node.class_name, node.values, self._place.models)
         if path is not None:
             parts.append(_stamp(node, path))

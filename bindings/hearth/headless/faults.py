@@ -17,13 +17,13 @@ class Fault:
     """One fault: where it is, and what would be right."""
 
     text: str
-    node: str = ""
+    node: str | None = None
     class_name: str = ""
     input: str = ""
 
     def line(self) -> str:
         """For people; never more than one line, whatever the workflow holds."""
-        where = f"node {self.node}" if self.node else ""
+        where = "" if self.node is None else f"node {self.node or quoted('')}"
         where += f" ({self.class_name})" if where and self.class_name else ""
         where += f", {self.input}" if where and self.input else ""
         text = f"{where}: {self.text}" if where else self.text
@@ -55,6 +55,19 @@ def hint(word: str, known: Iterable[str], *, list_all: bool = True) -> str:
         return ""
     more = ", …" if len(names) > _SHOWN_NAMES else ""
     return f"; there is {', '.join(names[:_SHOWN_NAMES])}{more}"
+
+
+def wrong_letters(text: str) -> str:
+    """What is wrong with a text that UTF-8 cannot write; "" for any other.
+
+    JSON can hold half of a character: tokenizers, file names and the native side cannot.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        return f"holds half of a character, {half}, which is none in UTF-8; take it out"
+    return ""
 
 
 def quoted(value: object) -> str:

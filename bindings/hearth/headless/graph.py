@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hearth.headless.faults import Fault, RefusedError, quoted
+from hearth.headless.faults import Fault, RefusedError, quoted, wrong_letters
 
 _MAX_BYTES = 64 << 20
+_MAX_DEPTH = 100
+"""Of what holds what. A workflow has four; what walks through it may rely on a limit."""
 
 
 @dataclass
@@ -94,8 +96,12 @@ def _decode(text: str, path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise _refused(path, f"is not JSON: {error.msg} at {where}") from error
+    except ValueError:  # Python's limit for texts that are to become numbers
+        raise _refused(path, "holds a whole number of thousands of digits") from None
     except RecursionError:
-        raise _refused(path, "is nested too deeply for a workflow") from None
+        raise _refused(path, _TOO_DEEP) from None
+    if _is_too_deep(found):
+        raise _refused(path, _TOO_DEEP)
     if twice:
         raise _refused(path, f"has {quoted(twice[0])} twice in one object; only one would count")
     if not isinstance(found, dict):
@@ -103,8 +109,18 @@ def _decode(text: str, path: Path) -> dict[str, Any]:
     return found
 
 
+def _is_too_deep(found: Any) -> bool:
+    level = [found] if isinstance(found, (dict, list)) else []
+    for _ in range(_MAX_DEPTH):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for values in inner for each in values if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
 def _take(graph: Graph, id_: str, node: Any) -> None:
-    fault = _fault_of_form(node)
+    fault = _fault_of_form(node) or wrong_letters(id_)
     if fault:
         class_name = node.get("class_type", "") if isinstance(node, dict) else ""
         named = class_name if isinstance(class_name, str) else ""
@@ -137,6 +153,9 @@ def _kind(value: Any) -> str:
         return "null"
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
     return names.get(type(value), "a number")
+
+
+_TOO_DEEP = "is nested too deeply for a workflow"
 
 
 def _refused(path: Path, text: str) -> RefusedError:

@@ -11,6 +11,7 @@ from hearth.headless.graph import Graph
 from hearth.headless.node_table import ANY, NODES, Input
 
 _SHOWN = 4
+_NO_MORE: tuple[str, None] = ("", None)
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Links:
             path = [output]
             while stack:
                 node, sources = stack[-1]
-                name, source = next(sources, ("", ""))
-                if not source:
+                name, source = next(sources, _NO_MORE)
+                if source is None:
                     stack.pop()
                     path.pop()
                     done.setdefault(node)

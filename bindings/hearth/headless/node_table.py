@@ -51,7 +51,7 @@ SCHEDULERS = (
 """Of ComfyUI's schedules those that hearth computes."""
 
 _CLIP_TYPES = """
-stable_diffusion stable_cascade sd3 stable_audio mochi ltxv pixart cosmos lumina2 wan
+lumina2 stable_diffusion stable_cascade sd3 stable_audio mochi ltxv pixart cosmos wan
 hidream chroma ace omnigen2 qwen_image hunyuan_image flux2 ovis longcat_image cogvideox
 lens pixeldit ideogram4 boogu krea2 joyimage mage minimax
 """.split()  # noqa: SIM905 - a line each would be half of this page
@@ -150,7 +150,6 @@ _CLIP_LOADER = NodeClass(
         "clip_name": _file("text_encoders"),
         "type": Input(
             "COMBO",
-            "lumina2",
             choices=tuple(name for name in _CLIP_TYPES if name != "flux2"),
             refused=MappingProxyType({"flux2": "it makes another model of Qwen3 than Z-Image's"}),
         ),
@@ -244,6 +243,7 @@ NODES: Mapping[str, NodeClass] = {
         {"model": Input(ANY), "pinned": _may(Input("BOOLEAN", True))},
         (Output(ANY, passes="model"),),
         is_output=True,
+        runs_anew=True,
     ),
     "HearthCacheStatus": NodeClass(
         {"after": _AFTER}, (Output("STRING"),), is_output=True, runs_anew=True

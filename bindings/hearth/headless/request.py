@@ -14,6 +14,7 @@ from hearth import device, qwen_tokenizer
 from hearth.headless import graph, needs, settings
 from hearth.headless.checks import Plan, check
 from hearth.headless.faults import Fault, RefusedError
+from hearth.headless.model_files import faults_of_files
 from hearth.headless.model_lists import FOLDERS, ModelLists
 
 _SAMPLERS = ("KSampler", "KSamplerAdvanced", "HearthKSampler", "HearthKSamplerAdvanced")
@@ -96,6 +97,8 @@ def prepare(request: Request) -> Job:
     writes_latents = request.latent_out is not None
     if writes_latents and whole and not any(map(_samples, whole)):
         faults.append(Fault("--latent-out: no sampler is there whose latents could be written"))
+    if job.models.is_there:
+        faults += faults_of_files(whole, job.models)
     faults += needs.missing_packages(whole, writes_latents=writes_latents)
     faults += _config_faults(job) + _device_faults(request)
     job.tokenizer, further = needs.tokenizer_for(whole, job.prompts, request.tokenizer)
@@ -132,7 +135,7 @@ def _places(request: Request) -> list[Fault]:
         faults.append(Fault(f"--repeat: 1 or more, not {request.repeat}"))
     if not request.models.is_dir():
         faults.append(Fault(f"--models: there is no folder {request.models}"))
-    elif not any((request.models / each).is_dir() for all_ in FOLDERS.values() for each in all_):
+    elif not ModelLists(request.models).is_there:
         folders = ", ".join(each for all_ in FOLDERS.values() for each in all_)
         faults.append(
             Fault(f"--models: {request.models} is no models folder; it has none of {folders}")

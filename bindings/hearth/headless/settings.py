@@ -88,10 +88,21 @@ def prompt_node(plan: Plan) -> str:
 
 
 def _encoders(plan: Plan, node_id: str) -> set[str]:
-    node = plan.nodes[node_id]
-    if node.class_name == "CLIPTextEncode":
-        return {node_id}
-    return {found for link in node.links.values() for found in _encoders(plan, link.node)}
+    """Those that lead to a node. By a stack of its own: a chain may be longer than Python's."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    left = [node_id]
+    while left:
+        id_ = left.pop()
+        if id_ in seen:
+            continue
+        seen.add(id_)
+        node = plan.nodes[id_]
+        if node.class_name == "CLIPTextEncode":
+            found.add(id_)
+        else:
+            left += [link.node for link in node.links.values()]
+    return found
 
 
 def _fault(setting: str, text: str) -> Fault:

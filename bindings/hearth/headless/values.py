@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from hearth.headless.faults import hint, quoted
+from hearth.headless.faults import hint, quoted, wrong_letters
 from hearth.headless.node_table import Input
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -22,11 +22,14 @@ def converted(input_: Input, value: Any) -> Any:
     Texts that are numbers count as numbers, as in ComfyUI. What ComfyUI would silently bend is
     refused: 8.7 and true as a whole number, not-a-number, a text as true or false.
     """
+    wrong = wrong_letters(value) if isinstance(value, str) else ""
+    if wrong:
+        raise WrongValueError(wrong)
     made = _CONVERSIONS[input_.type](value)
     if input_.min is not None and made < input_.min:
-        raise WrongValueError(f"{made} is too small; the smallest is {_number(input_.min)}")
+        raise WrongValueError(f"{quoted(made)} is too small; the smallest is {_number(input_.min)}")
     if input_.max is not None and made > input_.max:
-        raise WrongValueError(f"{made} is too large; the largest is {_number(input_.max)}")
+        raise WrongValueError(f"{quoted(made)} is too large; the largest is {_number(input_.max)}")
     return made
 
 
@@ -42,7 +45,7 @@ def from_text(input_: Input, text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WrongValueError(
             f'{quoted(text)} is no link; a link is written ["NODE", OUTPUT]'
         ) from None
@@ -64,7 +67,11 @@ def _whole(value: Any) -> int:
 
 
 def _real(value: Any) -> float:
-    return float(_as_number(value, "a number", float))
+    number = _as_number(value, "a number", float)
+    try:
+        return float(number)
+    except OverflowError:
+        raise WrongValueError(f"{quoted(number)} is too large for a number") from None
 
 
 def _as_number(value: Any, what: str, parse: type) -> Any:

@@ -23,12 +23,21 @@ Writing = tuple[PlannedNode, Future[float]]
 """A file that a node has begun, and the time (perf_counter) at which it is there."""
 
 
+_TELLING = (HearthError, OSError, RuntimeError, ValueError, MemoryError)
+"""Errors whose text says enough; that of a KeyError is a name and nothing else."""
+
+
 class NodeFailedError(HearthError):
     """A node that could not do its work; the message names it."""
 
     def __init__(self, node: PlannedNode, error: Exception) -> None:
         # torch's errors have a trace of C++ behind their first line.
-        text = next(iter(str(error).splitlines()), "") or type(error).__name__
+        text = next(iter(str(error).splitlines()), "")
+        kind = type(error).__name__
+        if not text:
+            text = kind
+        elif not isinstance(error, _TELLING):
+            text = f"{kind}: {text}"
         super().__init__(f"node {node.id} ({node.class_name}): {text}")
 
 
