@@ -38,25 +38,30 @@ class _Attempt:
 
     def __init__(self, stock: Callable[[], Any]) -> None:
         self._stock = stock
+        self._checked = False
         self.outputs: Any = None
         self.failed = False
 
-    def run(self, request: LoadRequest) -> Any:
-        self._refuse_corrupt(request)
-        try:
-            self.outputs = self._stock()
-        except BaseException:
-            self.failed = True
-            raise
-        return self.outputs
-
-    def _refuse_corrupt(self, request: LoadRequest) -> None:
+    def check(self, request: LoadRequest) -> None:
+        """Throws CheckpointCorruptError for a file that must not reach the loader; looks once."""
+        if self._checked:
+            return
+        self._checked = True
         try:
             for file in request.files:
                 refuse_if_corrupt(file.path)
         except CheckpointCorruptError:
             self.failed = True  # the file's fault, and to be told; a failing check is only ours
             raise
+
+    def run(self) -> Any:
+        """What the loader returns, or throws."""
+        try:
+            self.outputs = self._stock()
+        except BaseException:
+            self.failed = True
+            raise
+        return self.outputs
 
 
 @dataclass(frozen=True)
@@ -174,11 +179,13 @@ class TransparentLoaders:
 
     def _serve(self, request: LoadRequest, attempt: _Attempt) -> tuple[Any, ...]:
         host = self._host
+        self._refuse_before_room_is_made(request, attempt)
 
         def load() -> tuple[ResidentModel, dict[str, int]]:
+            attempt.check(request)  # before it is mapped and read ahead
             feed = host.supply.feed(request.files)
             try:
-                outputs = attempt.run(request)
+                outputs = attempt.run()
             except BaseException:
                 if feed is not None:
                     feed.close(())
@@ -206,6 +213,25 @@ class TransparentLoaders:
         host.scope.keep(handle)
         clones: tuple[Any, ...] = handle.value.hand_out()
         return clones
+
+    def _refuse_before_room_is_made(self, request: LoadRequest, attempt: _Attempt) -> None:
+        # In the load it would be too late: by then others have been evicted for it.
+        cache = self._host.runtime.cache
+        if cache.record_use(request.key, False):
+            return  # resident or lingering: nothing is read, and nobody goes
+        try:
+            attempt.check(request)
+        except CheckpointCorruptError as refusal:
+            asker = self._host.asker()
+            cache.note(
+                "load_failed",
+                model=request.key.name,
+                loader=request.key.loader,
+                reason=str(refusal),
+                node=asker.node,
+                prompt=asker.prompt,
+            )
+            raise
 
     def _stamp(self, wrapped: _Wrapped, inputs: Mapping[str, Any]) -> Any:
         """The change check: the state of the files. False, which is what ComfyUI takes for a node

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,15 @@ from benchmarks.harness.workflows import sd3_graph
 def changing(models: Path) -> Path:
     """A checkpoint that a test may do anything to."""
     return toy_models.write_checkpoint(models / "checkpoints" / "changing.safetensors", 21)
+
+
+@contextmanager
+def refused_unread(live: LiveComfy) -> Iterator[pytest.ExceptionInfo[PromptFailedError]]:
+    """The block's prompt fails, and ComfyUI's reader has seen no file by then."""
+    before = len(live.server.reads())
+    with pytest.raises(PromptFailedError) as refusal:
+        yield refusal
+    assert live.server.reads()[before:] == []
 
 
 def test_replaced_file_is_read_once_and_gives_its_own_pixels(
@@ -63,10 +74,39 @@ def test_broken_replacement_is_an_error_and_the_old_model_stays(
     broken = changing.with_suffix(".partial")
     broken.write_bytes(changing.read_bytes()[:100_000])
     broken.replace(changing)
-    with pytest.raises(PromptFailedError) as refusal:
+    with refused_unread(hearth) as refusal:
         hearth.run(sd3_graph(changing.name, seed=2))
     assert changing.name in str(refusal.value)
+    assert "bytes are missing" in str(refusal.value)
     assert changing.name in hearth.hearth.resident()
+
+
+def test_trailing_bytes_that_stock_takes_are_refused_before_anything_is_read(
+    hearth: LiveComfy, stock: LiveComfy, changing: Path
+) -> None:
+    expected = stock.run(sd3_graph(changing.name, seed=3)).pixels
+    with changing.open("ab") as file:
+        file.write(b"more")
+    with suppress(PromptFailedError):  # of a version of safetensors that refuses it as well
+        assert stock.run(sd3_graph(changing.name, seed=3)).pixels in ((), expected)
+    with refused_unread(hearth) as refusal:
+        hearth.run(sd3_graph(changing.name, seed=3))
+    assert changing.name in str(refusal.value)
+
+
+def test_a_broken_file_costs_no_other_model_its_place(hearth: LiveComfy, changing: Path) -> None:
+    hearth.configure(max_cached_models=1)
+    resident = sd3_graph("toy_sd3_a.safetensors", seed=4)
+    expected = hearth.run(resident).pixels
+    changing.write_bytes(changing.read_bytes()[:100_000])
+    with refused_unread(hearth):
+        hearth.run(sd3_graph(changing.name, seed=4))
+    assert hearth.hearth.resident() == {"toy_sd3_a.safetensors"}
+    again: list[tuple[str, ...]] = []
+    assert hearth.reads_during(lambda: again.append(hearth.run(resident).pixels)) == []
+    assert again[0] in ((), expected)
+    other = sd3_graph("toy_sd3_a.safetensors", seed=5)
+    assert hearth.reads_during(lambda: hearth.run(other)) == []
 
 
 def test_broken_replacement_that_is_mended_is_used_again(hearth: LiveComfy, changing: Path) -> None:

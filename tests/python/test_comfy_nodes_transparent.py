@@ -269,6 +269,45 @@ def test_a_refused_file_is_an_error_and_leaves_the_resident_alone(
     assert host.runtime.cache.stats()["resident"] == 1
 
 
+def test_a_refused_file_evicts_nobody_and_is_not_mapped(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hearth
+
+    host = make_host(max_models=1)
+    loads, _ = install(host)
+    loader = loads.classes["UNETLoader"]()
+    loader.load_unet("a.safetensors")
+    host.scope.end()
+
+    def refuse(path: str) -> None:
+        if path.endswith("b.safetensors"):
+            raise hearth.errors.CheckpointCorruptError("b.safetensors ends early")
+
+    mapped: list[Any] = []
+    monkeypatch.setattr(transparent, "refuse_if_corrupt", refuse)
+    monkeypatch.setattr(host.supply, "feed", mapped.append)
+    with pytest.raises(hearth.errors.CheckpointCorruptError):
+        loader.load_unet("b.safetensors")
+    assert mapped == []
+    assert [each["name"] for each in host.runtime.cache.residents()] == ["a.safetensors"]
+    assert "evicted" not in host.runtime.kinds()
+    failed = host.runtime.last("load_failed")
+    assert (failed["model"], failed["node"]) == ("b.safetensors", "7")
+    assert "ends early" in failed["reason"]
+
+
+def test_what_is_resident_is_not_checked_again(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(transparent, "refuse_if_corrupt", checked.append)
+    loads, _ = install(make_host())
+    for _ in range(3):
+        loads.classes["UNETLoader"]().load_unet("a.safetensors")
+    assert checked == [str(folders["diffusion_models"] / "a.safetensors")]
+
+
 def test_a_check_that_fails_itself_refuses_nothing(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
