@@ -105,6 +105,40 @@ def test_a_workflow_dropped_on_the_canvas_runs_and_shows_its_image(
     assert newest["status"]["status_str"] == "success"
 
 
+_OF_HEARTH = """
+() => window.app.graph.nodes
+  .filter(node => node.constructor.nodeData?.category === "hearth")
+  .map(node => ({
+    type: node.type,
+    marked: node.title.startsWith("\\u{1F525}") ||
+      node.badges.some(each => (typeof each === "function" ? each() : each).text === "\\u{1F525}"),
+    text: node.widgets?.find(each => each.name === "hearth_text")?.value ?? "",
+  }))
+"""
+
+
+def test_what_hearths_nodes_say_stands_on_them_and_each_is_marked(
+    page: Any, editor: LiveComfy
+) -> None:
+    _drop(page, "hearth_nodes")
+    sent = page.evaluate("async () => (await window.app.graphToPrompt()).output")
+    page.evaluate("async () => { await window.app.queuePrompt(0) }")
+    shown = f"({_OF_HEARTH})().filter(node => node.text).length >= 2"
+    page.wait_for_function(shown)
+    nodes = page.evaluate(_OF_HEARTH)
+    assert len(nodes) > 2 and all(node["marked"] for node in nodes), nodes
+    texts = {node["type"]: node["text"] for node in nodes}
+    assert "toy_sd3" in texts["HearthCacheStatus"]
+    assert "is loaded" in texts["HearthPrewarm"]
+    # A text of one run is no part of what is sent.
+    assert page.evaluate("async () => (await window.app.graphToPrompt()).output").keys() == (
+        sent.keys()
+    )
+    assert "hearth_text" not in page.evaluate(
+        "async () => JSON.stringify((await window.app.graphToPrompt()).output)"
+    )
+
+
 def test_the_template_browser_lists_every_workflow_with_its_picture(editor: LiveComfy) -> None:
     listed = editor.client.get("/api/workflow_templates")["hearth"]
     assert sorted(listed) == sorted(ui_workflows.SHOWN)
