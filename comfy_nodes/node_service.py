@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -140,7 +141,18 @@ class LiveService:
         sampler = self._host.adapter.sampler_object(sampler_name)
         if sampler_name in native_names():
             sampler.sampler_function = sampler_function(sampler_name)
+        sampler.sample = self._while_held(sampler.sample)
         return sampler
+
+    def _while_held(self, sample: Callable[..., Any]) -> Callable[..., Any]:
+        """A sampler object's `sample`, which is given the model that it samples with first."""
+
+        @functools.wraps(sample)
+        def held(model_wrap: Any, *args: Any, **kwargs: Any) -> Any:
+            with self.holding(_sampled(model_wrap)):
+                return sample(model_wrap, *args, **kwargs)
+
+        return held
 
     def with_engine(self, model: Any, name: str) -> Any:
         """A clone that the engine computes; throws CheckpointMismatchError for other models."""
@@ -192,3 +204,8 @@ class LiveService:
     def _while_open(self, action: Callable[[], str]) -> str:
         with self._host.gate.enter() as is_open:
             return action() if is_open else _ENDING
+
+
+def _sampled(guider: Any) -> Any:
+    """The patcher of what ComfyUI gives a sampler object, a guider; None where it has none."""
+    return getattr(guider, "model_patcher", None)

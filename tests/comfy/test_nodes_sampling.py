@@ -132,11 +132,35 @@ def _custom() -> Graph:
     return graph
 
 
+def _custom_advanced() -> Graph:
+    """SamplerCustomAdvanced, with a guider and a noise of their own."""
+    graph = _custom()
+    common = graph["sampler"]["inputs"]
+    graph["noise"] = node("RandomNoise", noise_seed=621)
+    graph["guider"] = node(
+        "CFGGuider",
+        model=["loader", 0],
+        positive=common["positive"],
+        negative=common["negative"],
+        cfg=4.0,
+    )
+    graph["sampler"] = node(
+        "SamplerCustomAdvanced",
+        noise=["noise", 0],
+        guider=["guider", 0],
+        sampler=["select", 0],
+        sigmas=["sigmas", 0],
+        latent_image=common["latent_image"],
+    )
+    return graph
+
+
 KINDS = {
     "image to image": _image_to_image(),
     "two stages": _two_stages(),
     "masked": _masked(),
     "custom": _custom(),
+    "custom advanced": _custom_advanced(),
     "lora": lora_graph(A, seed=630),
 }
 
@@ -183,6 +207,25 @@ def test_a_model_that_samples_stays_until_the_prompt_ends_whoever_wants_it_gone(
     (hearth.server.barriers / "held sampling.go").touch()
     assert hearth.client.wait(prompt).pixels == expected
     wait_until(lambda: A not in hearth.hearth.resident(), "A to be evicted after the prompt")
+
+
+@pytest.mark.parametrize("kind", ["custom", "custom advanced"])
+def test_a_sampler_of_hearths_holds_the_model_while_others_sample_with_it(
+    hearth: LiveComfy, stock: LiveComfy, kind: str
+) -> None:
+    expected = stock.run(KINDS[kind]).pixels
+    graph = copy.deepcopy(KINDS[kind])
+    barrier = f"held {kind}"
+    graph["hold"] = node("SpyHoldSampling", model=["loader", 0], barrier=barrier)
+    taker = "guider" if "guider" in graph else "sampler"
+    graph[taker]["inputs"]["model"] = ["hold", 0]
+    prompt = hearth.client.submit(with_hearth_sampler(graph))
+    held = hearth.server.barriers / f"{barrier}.held"
+    wait_until(held.exists, "the prompt to be held in the middle of sampling")
+    handles = _handles_on(hearth, A)
+    (hearth.server.barriers / f"{barrier}.go").touch()
+    assert handles == 2, "the prompt's and the sampler's"
+    assert hearth.client.wait(prompt).pixels == expected
 
 
 def _handles_on(live: LiveComfy, name: str) -> int:
