@@ -71,8 +71,10 @@ def _of_input(name: str, ours: Input, spec: Any, newest: bool) -> list[str]:
     for key, value in (("min", ours.min), ("max", ours.max)):
         if value != options.get(key):
             found.append(f"{key} {value}, there {options.get(key)}")
-    if "default" in options and ours.default is not None and ours.default != options["default"]:
+    if "default" in options and ours.default != options["default"]:
         found.append(f"default {ours.default}, there {options['default']}")
+    elif "default" not in options and ours.default is not None and type_ != "COMBO":
+        found.append(f"default {ours.default}, there none")
     if type_ == "COMBO" and not ours.model_list:
         mine, theirs = {*ours.choices, *ours.refused}, set(options["options"])
         if not (mine <= theirs if name in _PARTS else mine == theirs if newest else theirs <= mine):

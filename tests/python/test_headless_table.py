@@ -29,6 +29,17 @@ def test_inputs_and_outputs_are_comfyuis() -> None:
     assert object_info.differences(json.loads(GOLDEN.read_text(encoding="utf-8"))) == []
 
 
+@pytest.mark.parametrize(("name", "default"), [("sampler_name", "euler"), ("steps", None)])
+def test_a_default_that_one_side_alone_has_is_a_difference(name: str, default: str | None) -> None:
+    info = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    options = info["KSampler"]["input"]["required"][name][1]
+    options.pop("default", None)
+    if default is not None:
+        options["default"] = default
+    (line,) = [each for each in object_info.differences(info) if each.startswith("KSampler: ")]
+    assert line.startswith(f"KSampler: {name}: default ")
+
+
 def test_samplers_and_schedules_are_those_that_hearth_computes() -> None:
     sampling = pytest.importorskip(
         "hearth.sampling", reason="NOT RUN, needs hearth._torch: ./dev build", exc_type=ImportError

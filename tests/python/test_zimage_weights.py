@@ -149,9 +149,7 @@ def test_whichever_tensor_is_missing_is_named(part: str) -> None:
         without = {key: tensor for key, tensor in weights.items() if key != name}
         with pytest.raises(CheckpointMismatchError) as caught:
             made(part, zimage.weights_of(f"{part} {number}", without))
-        # Without its last bias a block is one still; without what tells the layout, the other one's
-        # name is missing.
-        assert caught.value.tensor
+        assert caught.value.tensor == name
 
 
 def of_true_size(part: str) -> toys.Weights:

@@ -81,7 +81,7 @@ WORKFLOWS: dict[str, tuple[Any, list[str]]] = {
     "missing link": (changed("57:3/model", None), ["model", "is missing", "gives MODEL"]),
     "missing choice": (
         changed("57:30/type", None),
-        ["57:30 (CLIPLoader), type", 'it has no default; take one of its choices, as "lumina2"'],
+        ["57:30 (CLIPLoader), type", 'is missing; take one of its choices, as "lumina2"'],
     ),
     "missing name": (changed("57:28/unet_name", None), ["unet_name", "is missing"]),
     "mistyped input": (

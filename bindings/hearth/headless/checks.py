@@ -219,10 +219,10 @@ def _wrong_prefix(prefix: Any) -> str:
 def _missing(node: GraphNode, name: str, input_: Input) -> str:
     if input_.is_link:
         what = f"link it to a node that gives {input_.type}"
+    elif input_.choices:
+        what = f"take one of its choices, as {quoted(input_.choices[0])}"
     elif input_.default is not None:
         what = f"ComfyUI's default is {quoted(input_.default)}"
-    elif input_.choices:
-        what = f"it has no default; take one of its choices, as {quoted(input_.choices[0])}"
     else:
         what = "it has no default"
     others = [given for given in node.inputs if given not in NODES[node.class_name].inputs]

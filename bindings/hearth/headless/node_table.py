@@ -200,7 +200,7 @@ NODES: Mapping[str, NodeClass] = {
     "CLIPLoader": _CLIP_LOADER,
     "VAELoader": _VAE_LOADER,
     "CLIPTextEncode": NodeClass(
-        {"text": Input("STRING", ""), "clip": Input("CLIP")}, (Output("CONDITIONING"),)
+        {"text": Input("STRING"), "clip": Input("CLIP")}, (Output("CONDITIONING"),)
     ),
     "ConditioningZeroOut": NodeClass(
         {"conditioning": Input("CONDITIONING")}, (Output("CONDITIONING"),)
