@@ -38,13 +38,14 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class DeepReport:
-    """What reading every byte of a file gave."""
+    """What reading every byte of a file, or of all files of a set, gave."""
 
-    sha256: str
+    sha256: str  # of a set empty
     seconds: float
     nan: dict[str, int]  # dtype -> NaN values
     infinite: dict[str, int]
     worst: list[tuple[str, int, int]]  # tensor, NaN, infinite; the ten with most
+    shards: dict[str, str] = field(default_factory=dict)  # of a set: file -> sha256
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class FileReport:
     byte_offset: int | None = None
     tensor: str = ""
     expected: str = ""
+    shards: list[str] = field(default_factory=list)  # names of the files of a set
     deep: DeepReport | None = None
 
 
@@ -86,15 +88,21 @@ def tensor_names(path: str | os.PathLike[str]) -> frozenset[str]:
 
 
 def find_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
-    """The files to check: each file given, and in each folder all checkpoints, sorted by name.
+    """The files to check, each once: those given, and in each folder all checkpoints, sorted by
+    name.
 
     A folder that may not be searched is among them, so that nobody takes it for checked.
     """
+    seen: set[str] = set()
     for path in paths:
-        if os.path.isdir(path):  # unlike Path, takes "" for no folder: a variable that was not set
-            yield from _checkpoints_below(Path(path))
-        else:
-            yield Path(path)
+        # Unlike Path, isdir takes "" for no folder: a variable that was not set.
+        is_folder = os.path.isdir(path)
+        for file in _checkpoints_below(Path(path)) if is_folder else (Path(path),):
+            # A link to a file is a file of its own: it has another name, and may lead elsewhere.
+            place = os.path.join(os.path.realpath(file.parent), file.name)
+            if place not in seen:
+                seen.add(place)
+                yield file
 
 
 def check_file(
@@ -118,7 +126,7 @@ def check_file(
     is_set = lowered.endswith(SET_SUFFIX)
     try:
         if is_set:
-            return _check_set(text, roots)
+            return _check_set(text, deep, roots, on_progress)
         return _check_safetensors(text, deep, roots, on_progress)
     except CheckpointCorruptError as error:
         return FileReport(
@@ -155,15 +163,39 @@ def _check_safetensors(
     )
 
 
-def _check_set(path: str, roots: Sequence[str]) -> FileReport:
+def _check_set(
+    path: str, deep: bool, roots: Sequence[str], on_progress: Progress | None
+) -> FileReport:
     found = _core.check_sharded_set(path, list(roots))
+    shards = [str(shard) for shard in found["shards"]]
+    folder = os.path.dirname(path)
     return FileReport(
         path,
         "good",
-        f"sharded set of {len(found['shards'])}",
+        f"sharded set of {len(shards)}",
         found["tensor_bytes"],
         tensors=found["tensors"],
         warnings=found["warnings"],
+        shards=shards,
+        deep=_read_shards(folder, shards, roots, on_progress) if deep else None,
+    )
+
+
+def _read_shards(
+    folder: str, shards: Sequence[str], roots: Sequence[str], on_progress: Progress | None
+) -> DeepReport:
+    found = {
+        shard: _read_all(_core.Checkpoint(os.path.join(folder, shard), list(roots)), on_progress)
+        for shard in shards
+    }
+    reports = list(found.values())
+    return DeepReport(
+        "",
+        sum(report.seconds for report in reports),
+        _sum(report.nan for report in reports),
+        _sum(report.infinite for report in reports),
+        _most([each for report in reports for each in report.worst]),
+        {shard: report.sha256 for shard, report in found.items()},
     )
 
 
@@ -178,13 +210,23 @@ def _read_all(checkpoint: _core.Checkpoint, on_progress: Progress | None) -> Dee
     start = time.monotonic()
     found = checkpoint.scan(take)
     seconds = time.monotonic() - start
-    nan: dict[str, int] = {}
-    infinite: dict[str, int] = {}
-    for _, dtype, nans, infinites in found:
-        nan[dtype] = nan.get(dtype, 0) + nans
-        infinite[dtype] = infinite.get(dtype, 0) + infinites
-    worst = sorted(((name, n, i) for name, _, n, i in found), key=lambda t: -(t[1] + t[2]))
-    return DeepReport(digest.hexdigest(), seconds, nan, infinite, worst[:10])
+    nan = _sum({dtype: nans} for _, dtype, nans, _ in found)
+    infinite = _sum({dtype: infinites} for _, dtype, _, infinites in found)
+    worst = _most([(name, nans, infinites) for name, _, nans, infinites in found])
+    return DeepReport(digest.hexdigest(), seconds, nan, infinite, worst)
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for count in counts:
+        for dtype, number in count.items():
+            total[dtype] = total.get(dtype, 0) + number
+    return total
+
+
+def _most(tensors: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """The ten with most values that are no numbers."""
+    return sorted(tensors, key=lambda tensor: -(tensor[1] + tensor[2]))[:10]
 
 
 def _checkpoints_below(folder: Path) -> Iterator[Path]:

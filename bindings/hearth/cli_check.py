@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hearth.check import FileReport, Progress, check_file, find_files
+from hearth.check import SET_SUFFIX, FileReport, Progress, check_file, find_files
 
 HELP = "check checkpoint files: header, layout and size; with --deep every byte"
 
@@ -35,14 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Checks all files; 0 when all that could be checked are good and there was at least one."""
+    """Checks all files; 0 when all that could be checked are good, there was at least one, and
+    none was named that cannot be checked."""
     files = list(find_files(arguments.paths))
+    sets = _shards_to_read(files, arguments.root) if arguments.deep else {}
     reports: list[FileReport] = []
-    with _progress(files, show=arguments.deep and sys.stderr.isatty()) as on_progress:
+    to_read = [*files, *(shard for shards in sets.values() for shard in shards)]
+    with _progress(to_read, show=arguments.deep and sys.stderr.isatty()) as on_progress:
         for file in files:
-            report = check_file(
-                file, deep=arguments.deep, roots=arguments.root, on_progress=on_progress
-            )
+            deep = arguments.deep and sets.get(file) != []
+            report = check_file(file, deep=deep, roots=arguments.root, on_progress=on_progress)
             reports.append(report)
             if on_progress is not None and report.deep is None:
                 on_progress(_size(file))  # nothing of it was read
@@ -52,7 +54,38 @@ def run(arguments: argparse.Namespace) -> int:
         show = _show if sys.stdout.isatty() and has_rich() else _print
         show(reports, arguments.paths)
     states = [report.status for report in reports]
-    return 0 if "bad" not in states and "good" in states else 1
+    is_good = "bad" not in states and "good" in states
+    return 1 if _tell_named_in_vain(reports, arguments.paths) or not is_good else 0
+
+
+def _shards_to_read(files: Sequence[Path], roots: Sequence[str]) -> dict[Path, list[Path]]:
+    """Of each set the files to read for it: none where all are checked by themselves as well."""
+    found: dict[Path, list[Path]] = {}
+    for file in files:
+        if file.name.lower().endswith(SET_SUFFIX):
+            shards = [file.with_name(name) for name in check_file(file, roots=roots).shards]
+            found[file] = [] if set(shards) <= set(files) else shards
+    return found
+
+
+def _tell_named_in_vain(reports: Sequence[FileReport], paths: Sequence[str]) -> bool:
+    """Says which files were asked for by name and cannot be checked; whether there are any."""
+    named = [
+        report.path
+        for report in reports
+        if report.status == "unchecked" and report.path in map(_as_path, paths)
+    ]
+    for path in named:
+        print(
+            f"hearth: {printable(path)} was not checked: name only safetensors files, or the "
+            "folder it lies in",
+            file=sys.stderr,
+        )
+    return bool(named)
+
+
+def _as_path(text: str) -> str:
+    return os.fspath(Path(text))
 
 
 def has_rich() -> bool:
@@ -73,8 +106,13 @@ def _as_json(report: FileReport) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _progress(files: Sequence[Path], *, show: bool) -> Iterator[Progress | None]:
-    if not show or not has_rich():
+    if not show:
         yield None
+        return
+    total = sum(map(_size, files))
+    if not has_rich():
+        with _plain_progress(total) as advance:
+            yield advance
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -82,8 +120,28 @@ def _progress(files: Sequence[Path], *, show: bool) -> Iterator[Progress | None]
 
     columns = (BarColumn(None), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=sum(map(_size, files)))
+        task = bar.add_task("reading", total=total)
         yield lambda size: bar.advance(task, size)
+
+
+@contextlib.contextmanager
+def _plain_progress(total: int) -> Iterator[Progress]:
+    """One line that is written over, at each percent."""
+    done, shown = 0, -1
+
+    def advance(size: int) -> None:
+        nonlocal done, shown
+        done += size
+        percent = min(100, 100 * done // max(total, 1))
+        if percent > shown:
+            shown = percent
+            line = f"reading {human_size(total)}: {percent} %"
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield advance
+    finally:
+        print(file=sys.stderr)
 
 
 def _size(file: Path) -> int:
@@ -130,8 +188,8 @@ def _verdict(report: FileReport) -> str:
     largest_first = sorted(report.dtypes, key=lambda name: -report.dtypes[name])
     what = f"{report.tensors} tensor{'' if report.tensors == 1 else 's'}"
     parts = [f"{what}, {' '.join(largest_first)}" if largest_first else what]
-    if report.kind != "safetensors":
-        parts[0] += f", {report.kind} files"
+    if report.shards:
+        parts[0] += f", {report.kind} file{'' if len(report.shards) == 1 else 's'}"
     parts += [f"note: {warning}" for warning in report.warnings]
     if report.deep is not None:
         parts += _deep_lines(report)
@@ -141,7 +199,8 @@ def _verdict(report: FileReport) -> str:
 def _deep_lines(report: FileReport) -> list[str]:
     deep = report.deep
     assert deep is not None
-    lines = [f"sha256 {deep.sha256}"]
+    lines = [f"sha256 {digest} {shard}" for shard, digest in deep.shards.items()]
+    lines = lines or [f"sha256 {deep.sha256}"]
     if deep.worst:
         nan, infinite = sum(deep.nan.values()), sum(deep.infinite.values())
         tensor, most_nan, most_infinite = deep.worst[0]

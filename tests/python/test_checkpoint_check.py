@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
 import struct
 import subprocess
 import sys
@@ -184,12 +185,91 @@ class TestCommand:
     ) -> None:
         good, old = str(models / "good.safetensors"), str(models / "old.ckpt")
         assert run_check(capsys, good)[0] == 0
-        assert run_check(capsys, good, old)[0] == 0
         assert run_check(capsys, old)[0] == 1
         assert run_check(capsys, good, str(models / "none.safetensors"))[0] == 1
         empty = tmp_path / "empty"
         empty.mkdir()
         assert run_check(capsys, str(empty))[0] == 1
+
+    def test_what_cannot_be_checked_counts_where_it_is_named_and_not_where_it_is_found(
+        self, models: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (models / "cut.sft").unlink()
+        (models / "sub" / "pointer.safetensors").unlink()
+        assert run_check(capsys, str(models))[0] == 0
+        for named in ([str(models)], [str(models / "good.safetensors")]):
+            assert main(["check", *named, str(models / "old.ckpt")]) == 1
+            told = capsys.readouterr().err.splitlines()
+            assert len(told) == 1
+            assert "old.ckpt was not checked" in told[0]
+
+    def test_a_file_that_is_named_and_found_is_checked_once(
+        self, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        good = models / "good.safetensors"
+        monkeypatch.chdir(models)
+        _, reports = run_check(capsys, str(good), str(models), "good.safetensors", ".")
+        paths = [str(report["path"]) for report in reports]
+        assert sum(path.endswith("good.safetensors") for path in paths) == 1
+        assert len(paths) == 4
+
+    def test_deep_reads_every_file_of_a_set(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        index, contents = sharded_set(tmp_path)
+        code, [report] = run_check(capsys, "--deep", str(index))
+        deep = report["deep"]
+        assert code == 0 and isinstance(deep, dict)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        assert deep["shards"] == digests
+        assert (deep["nan"], deep["infinite"]) == ({"F32": 3}, {"F32": 0})
+        assert deep["worst"][0] == ["x2", 2, 0]
+        main(["check", "--deep", str(index)])
+        shown = capsys.readouterr().out
+        assert "3 NaN" in shown and "sharded set of 2 files" in shown
+        assert all(f"sha256 {digest} {name}" in shown for name, digest in digests.items())
+
+    def test_a_set_whose_files_are_checked_as_well_is_not_read_twice(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        sharded_set(tmp_path)
+        _, reports = run_check(capsys, "--deep", str(tmp_path))
+        assert {r["kind"]: r["deep"] is not None for r in reports} == {
+            "safetensors": True,
+            "sharded set of 2": False,
+        }
+
+    def test_a_set_of_one_file_is_not_called_files(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "m-1.safetensors").write_bytes(good_file())
+        index = tmp_path / "m.safetensors.index.json"
+        index.write_text('{"weight_map": {"x": "m-1.safetensors"}}')
+        assert main(["check", str(index)]) == 0
+        assert "sharded set of 1 file\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("has_rich", [True, False])
+    def test_a_terminal_shows_how_far_a_deep_check_is(self, models: Path, has_rich: bool) -> None:
+        if has_rich:
+            pytest.importorskip("rich", reason="needs the package rich")
+        else:
+            (models / "rich.py").write_text("raise ImportError")
+        path = os.pathsep.join([str(models), *filter(None, sys.path)])
+        terminal, other_end = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, "-m", "hearth", "check", "--deep", str(models / "good.safetensors")],
+            env={**os.environ, "PYTHONPATH": path, "TERM": "xterm", "COLUMNS": "80"},
+            stdout=subprocess.PIPE,
+            stderr=other_end,
+        ) as running:
+            os.close(other_end)
+            shown = "".join(iter(lambda: read_terminal(terminal), ""))
+            assert running.stdout is not None
+            assert b"1 good, 0 bad." in running.stdout.read()
+        os.close(terminal)
+        assert running.returncode == 0
+        size = len(good_file())
+        assert (f"{size}/{size} bytes" if has_rich else f"reading {size} B: 100 %") in shown
 
     def test_pipe_in_a_folder_does_not_stop_it(
         self, models: Path, capsys: pytest.CaptureFixture[str]
@@ -278,6 +358,30 @@ class TestCommand:
             done = run_module("check", "--json", str(models / "good.safetensors"), stdout=pipe)
         assert done.returncode == 1
         assert done.stderr == ""
+
+
+def read_terminal(descriptor: int) -> str:
+    try:
+        return os.read(descriptor, 1 << 16).decode(errors="replace")
+    except OSError:  # the other end is closed
+        return ""
+
+
+def sharded_set(folder: Path) -> tuple[Path, dict[str, bytes]]:
+    """Two files with one and two NaN, and their index."""
+    nan = struct.pack("<f", float("nan"))
+    contents = {
+        f"m-{n}.safetensors": file_bytes(
+            {f"x{n}": entry("F32", [n + 1], [0, 4 * (n + 1)])}, nan * n + bytes(4)
+        )
+        for n in (1, 2)
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    index = folder / "m.safetensors.index.json"
+    names = {f"x{n}": f"m-{n}.safetensors" for n in (1, 2)}
+    index.write_text(json.dumps({"weight_map": names}))
+    return index, contents
 
 
 def run_module(
