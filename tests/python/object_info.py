@@ -73,7 +73,7 @@ def _of_input(name: str, ours: Input, spec: Any, newest: bool) -> list[str]:
             found.append(f"{key} {value}, there {options.get(key)}")
     if "default" in options and ours.default != options["default"]:
         found.append(f"default {ours.default}, there {options['default']}")
-    elif "default" not in options and ours.default is not None and type_ != "COMBO":
+    elif newest and "default" not in options and type_ != "COMBO" and ours.default is not None:
         found.append(f"default {ours.default}, there none")
     if type_ == "COMBO" and not ours.model_list:
         mine, theirs = {*ours.choices, *ours.refused}, set(options["options"])

@@ -19,6 +19,7 @@ import headless_graphs as graphs  # noqa: E402
 from headless_graphs import changed, node, with_node  # noqa: E402
 from headless_refused import LOAD, Run  # noqa: E402
 from hearth import cli, device, qwen_tokenizer  # noqa: E402
+from hearth.headless import device_faults  # noqa: E402
 from hearth.headless.checks import check  # noqa: E402
 from hearth.headless.graph import parse  # noqa: E402
 from hearth.headless.model_files import faults_of_files  # noqa: E402
@@ -210,6 +211,60 @@ def test_a_gpu_that_is_not_there_is_told(
     monkeypatch.setattr(device, "probe", lambda: nothing)
     code, lines = refused(graphs.z_image(), *option.split())
     assert (code, lines) == (2, [f"hearth: {option}: there is no GPU: no driver is loaded"])
+
+
+ONE_GPU = SimpleNamespace(devices=[SimpleNamespace(name="A100")], reason="")
+OF_A_CPU = "from typing import Optional\n__version__ = '2.11.0+cpu'\ncuda: Optional[str] = None\n"
+
+
+@pytest.mark.parametrize("option", ["--device cuda", "--fp8"])
+@pytest.mark.parametrize("more", ["hip: Optional[str] = None\n", ""])
+def test_a_torch_for_cpus_is_told_before_it_is_imported(
+    refused: Run, place: Path, monkeypatch: pytest.MonkeyPatch, option: str, more: str
+) -> None:
+    torch_of(place, monkeypatch, OF_A_CPU + more)
+    code, lines = refused(graphs.z_image(), *option.split())
+    assert code == 2
+    assert len(lines) == 1
+    assert lines[0].startswith(f"hearth: {option}: this torch was built for CPUs only")
+
+
+@pytest.mark.parametrize(
+    "version", ["cuda: Optional[str] = '13.0'\nhip: Optional[str] = None\n", "cuda = '12.8'\n", ""]
+)
+def test_any_other_torch_may_be_asked_for_a_gpu(
+    place: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    torch_of(place, monkeypatch, version)
+    assert device_faults.faults_of_device("cuda", "fast") == []
+
+
+def torch_of(place: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    """A GPU, and a torch that says this of its build."""
+    (place / "torch").mkdir()
+    (place / "torch" / "__init__.py").touch()
+    (place / "torch" / "version.py").write_text(version)
+    find = importlib.util.find_spec
+    spec = SimpleNamespace(origin=str(place / "torch" / "__init__.py"))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: spec if name == "torch" else find(name)
+    )
+    monkeypatch.setattr(device, "probe", lambda: ONE_GPU)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [((8, 6), True), ((8, 9), False), ((9, 0), False), ((10, 0), False), (None, False)],
+)
+def test_8_bit_floats_are_refused_where_the_gpu_has_none(
+    monkeypatch: pytest.MonkeyPatch, found: tuple[int, int] | None, told: bool
+) -> None:
+    monkeypatch.setattr(device, "probe", lambda: ONE_GPU)
+    monkeypatch.setattr(device_faults, "_is_torch_for_cpus", lambda: False)
+    monkeypatch.setattr(device_faults, "compute_capability", lambda: found)
+    faults = [fault.line() for fault in device_faults.faults_of_device(None, "fp8")]
+    of_gpu = "--fp8: A100 has compute capability 8.6, and 8-bit floats need 8.9 (Ada, Hopper)"
+    assert faults == ([f"{of_gpu}; leave --fp8 out"] if told else [])
 
 
 def test_8_bit_floats_on_a_cpu_are_refused(refused: Run) -> None:

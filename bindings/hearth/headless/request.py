@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import hearth
-from hearth import device, qwen_tokenizer
+from hearth import qwen_tokenizer
 from hearth.headless import graph, needs, settings
 from hearth.headless.checks import Plan, check
+from hearth.headless.device_faults import faults_of_device
 from hearth.headless.faults import Fault, RefusedError
 from hearth.headless.model_files import faults_of_files
 from hearth.headless.model_lists import FOLDERS, ModelLists
@@ -100,7 +101,7 @@ def prepare(request: Request) -> Job:
     if job.models.is_there:
         faults += faults_of_files(whole, job.models)
     faults += needs.missing_packages(whole, writes_latents=writes_latents)
-    faults += _config_faults(job) + _device_faults(request)
+    faults += _config_faults(job) + faults_of_device(request.device, request.numbers)
     job.tokenizer, further = needs.tokenizer_for(whole, job.prompts, request.tokenizer)
     if faults + further:
         raise RefusedError([*faults, *further])
@@ -163,18 +164,6 @@ def _config_faults(job: Job) -> list[Fault]:
         return [Fault(f"--config {path.name}: is not text in UTF-8")]
     found = hearth.check_config(job.config)
     return [Fault(f"--config {path.name}: {one['pointer']}: {one['message']}") for one in found]
-
-
-def _device_faults(request: Request) -> list[Fault]:
-    if request.numbers == "fp8" and request.device == "cpu":
-        return [Fault("--fp8: is for a GPU, and --device cpu was given")]
-    asked = {"--device cuda": request.device == "cuda", "--fp8": request.numbers == "fp8"}
-    wants = [name for name, is_asked in asked.items() if is_asked]
-    found = device.probe() if wants else None
-    if found is None or found.devices:
-        return []
-    reason = found.reason or "the driver lists none"
-    return [Fault(f"{name}: there is no GPU: {reason}") for name in wants]
 
 
 def _unwritable(name: str, folder: Path) -> list[Fault]:
