@@ -97,6 +97,15 @@ TEST(SyntaxPlaceTest, ColumnsAreLettersNotBytes) {
       << result.faults[0].message;
 }
 
+// Would hang, were the backslashes counted anew for each of them.
+TEST(SyntaxPlaceTest, AConfigFullOfBackslashesIsReadOnce) {
+  const std::string slashes((std::size_t{1} << 20) - 64, '\\');  // 1 MiB is the limit
+  const ConfigResult result = ParseConfig("{\"a\": 1 \"" + slashes + "\"}");
+  ASSERT_EQ(result.faults.size(), 1U);
+  EXPECT_NE(result.faults[0].message.find("line 1, column 9:"), std::string::npos)
+      << result.faults[0].message;
+}
+
 TEST(SyntaxPlaceTest, TheValueIsTheRestOfTheLineInQuotes) {
   const ConfigResult result = ParseConfig("{\"a\": NaN,\n \"b\": 1}");
   ASSERT_EQ(result.faults.size(), 1U);
