@@ -11,6 +11,8 @@ from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy, StartComfy
 from benchmarks.harness.workflows import node, sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 A, C = "toy_sd3_a.safetensors", "toy_sd3_c.safetensors"
 
 
