@@ -45,7 +45,20 @@ def load(live: LiveComfy, *checkpoints: str) -> None:
 def test_a_smaller_limit_counts_at_once(hearth: LiveComfy, change: dict[str, Any]) -> None:
     load(hearth, A, B, C)
     patch(hearth, **change)
-    wait_until(lambda: hearth.hearth.resident() <= {C}, "the older models to go")
+    wait_until(lambda: hearth.hearth.resident() == {C}, "the older models to go")
+
+
+@pytest.mark.parametrize(("policy", "left"), [("idle", {A, B, C}), ("lru", {C})])
+def test_a_limit_takes_what_was_used_a_moment_ago_unless_the_policy_waits(
+    hearth: LiveComfy, policy: str, left: set[str]
+) -> None:
+    load(hearth, A, B, C)
+    patch(hearth, unload={"policy": policy, "idle_seconds": 3600}, max_cached_models=1)
+    if policy == "idle":
+        # Asked for behind the change, and done on the same worker: the change has counted by then.
+        hearth.client.post("/hearth/evict", {"name": C})
+        left = left - {C}
+    wait_until(lambda: hearth.hearth.resident() == left, f"{sorted(left)} to be left")
 
 
 def test_turned_off_nothing_stays_and_turned_on_again_it_keeps(hearth: LiveComfy) -> None:
