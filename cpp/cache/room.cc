@@ -102,14 +102,16 @@ bool ModelCache::Impl::LingeringHelps(const Guest& guest, const Need& need) cons
   return guest.key == nullptr || rest.IsZero() || !Choose(guest, rest, false).empty();
 }
 
-// Places among the models and memory of the host are made by evicting; when these suffice, memory
-// of a device by demoting.
+// Places among the models and memory of the host are made by evicting; when these suffice, or
+// nobody can be evicted, memory of a device by demoting.
 void ModelCache::Impl::MakeRoom(const Guest& guest, const Need& need, Leaving& leaving) {
   const Need without_device{need.models, need.host_bytes, 0};
-  if (without_device.IsZero()) {
-    StartDemotion(Choose(guest, need, true), LimitReason(need), leaving.to_demote);
+  const Need of_device{0, 0, need.device_bytes};
+  const Entries victims = without_device.IsZero() ? Entries() : Choose(guest, without_device, true);
+  if (victims.empty()) {
+    StartDemotion(Choose(guest, of_device, true), LimitReason(of_device), leaving.to_demote);
   } else {
-    Evict(Choose(guest, without_device, true), LimitReason(need), leaving.to_release);
+    Evict(victims, LimitReason(need), leaving.to_release);
   }
 }
 

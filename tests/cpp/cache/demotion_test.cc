@@ -42,6 +42,20 @@ TEST_F(DemotionTest, AModelBackOnItsDeviceIsDemotedAgain) {
   EXPECT_EQ(cache_->Stats().demotions, 2U);
 }
 
+TEST_F(DemotionTest, WhereNobodyCanBeEvictedForTheCountTheVramBudgetDemotes) {
+  Make({});
+  const LoaderPtr encoder = Tiered(60, 60);
+  (void)cache_->Acquire(Request(Key("encoder", "1", ModelKind::kTextEncoder), encoder));
+  for (const char* name : {"a", "b"}) {
+    Load(name);
+    cache_->Pin(Key(name));
+  }
+  cache_->SetLimits({.max_models = 1, .max_device_bytes = 10});  // once never came back
+  EXPECT_EQ(cache_->Stats().resident, 3U);
+  EXPECT_EQ(encoder->log().demotions, 1);
+  EXPECT_EQ(LastEvent(EventKind::kDemoted).reason, "VRAM budget of 10 bytes");
+}
+
 TEST_F(DemotionTest, ARamBudgetStillEvicts) {
   Make({.max_host_bytes = 100, .max_device_bytes = 100});
   const LoaderPtr a = Load("a", Tiered(60, 60));
