@@ -9,8 +9,10 @@ namespace hearth {
 void ModelCache::Impl::StartDemotion(const Entries& victims, const std::string& reason,
                                      Demotions& to_demote) {
   for (const EntryPtr& victim : victims) {
-    to_demote.push_back({victim, victim->bytes, reason});
-    victim->bytes.device = 0;
+    to_demote.push_back({victim, victim->bytes(), reason});
+    TierBytes left = victim->bytes();
+    left.device = 0;
+    roster_.SetBytes(*victim, left);
   }
 }
 
@@ -31,7 +33,7 @@ bool ModelCache::Impl::BeginDemotion(const Demotion& demotion) {
   Entry& entry = *demotion.entry;
   if (entry.state != EntryState::kResident) return false;
   if (CanGo(entry)) return true;
-  entry.bytes = demotion.before;
+  roster_.SetBytes(entry, demotion.before);
   return false;
 }
 
@@ -49,9 +51,9 @@ void ModelCache::Impl::DemoteNow(const Demotion& demotion) {
     if (left && left->device < demotion.before.device) {
       ++counters_.demotions;
       Tell(EventKind::kDemoted, entry->key, demotion.before, {demotion.reason, {}});
-      entry->bytes = *left;
+      roster_.SetBytes(*entry, *left);
     } else {  // there is no tier below for it
-      entry->bytes = demotion.before;
+      roster_.SetBytes(*entry, demotion.before);
       Depart(entry, EventKind::kEvicted, demotion.reason, to_release);
     }
   }

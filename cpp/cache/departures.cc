@@ -50,7 +50,7 @@ std::string ModelCache::Impl::WhyAbsent(const ModelKey& key) const {
 // Takes the entry out of the table; its memory follows now, or with the last handle.
 void ModelCache::Impl::Leave(const EntryPtr& entry, Entries& to_release) {
   const EntryPtr leaving = entry;  // `entry` may be the table's own reference
-  residents_.erase(Slot(leaving->key));
+  roster_.Remove(leaving);
   leaving->state = EntryState::kDeparted;
   if (leaving->in_use == 0) StartRelease(leaving, to_release);
 }
@@ -60,7 +60,7 @@ void ModelCache::Impl::Depart(const EntryPtr& entry, EventKind kind, const std::
   const bool evicted = kind == EventKind::kEvicted;
   ++(evicted ? counters_.evictions : counters_.erasures);
   RememberDeparture(entry->key, (evicted ? "evicted: " : "erased: ") + reason);
-  Tell(kind, entry->key, entry->bytes, {reason, {}});
+  Tell(kind, entry->key, entry->bytes(), {reason, {}});
   Leave(entry, to_release);
 }
 
@@ -94,7 +94,7 @@ std::size_t ModelCache::Impl::EraseWhere(const std::function<bool(const ModelKey
   Entries to_release;
   {
     MutexLock lock(mutex_);
-    for (const auto& [slot, entry] : residents_) {
+    for (const auto& [slot, entry] : roster_.residents()) {
       if (matches(entry->key)) erased.push_back(entry);
     }
     for (const EntryPtr& entry : erased) Depart(entry, EventKind::kErased, reason, to_release);

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "base/clock.h"
 #include "model/model_key.h"
+#include "model/model_loader.h"
 #include "model/resident.h"
 
 namespace hearth {
@@ -19,21 +21,33 @@ enum class EntryState { kResident, kDeparted, kReleasing, kLingering, kReclaimin
 // One loaded model. `key` and `resident` never change; all else is guarded by the cache's lock, but
 // for `cached`, which only changes while no handle lives. Destroying an entry destroys the model,
 // so the last reference is never dropped under the lock.
-struct Entry {
-  ModelKey key;
-  std::unique_ptr<Resident> resident;
-  bool cached = true;
-  bool reported_gone = false;  // its holder let go while Release() was still running
-  EntryState state = EntryState::kDeparted;
-  TierBytes bytes;
-  std::uint64_t id = 0;  // grows with each admission; the order in which residents are listed
-  TimePoint since;
+class Entry {
+ public:
+  Entry(ModelKey its_key, LoadedModel model)
+      : key(std::move(its_key)), resident(std::move(model.resident)), bytes_(model.bytes) {}
+  // Written by the roster only, or its totals would be wrong.
+  const TierBytes& bytes() const { return bytes_; }
+
+  // What each hit writes comes first and together: it is one line of the CPU's cache.
+  std::size_t in_use = 0;
   TimePoint last_used;
   std::uint64_t last_use = 0;  // number of that use: two uses may share a point in time
   std::uint64_t uses = 0;      // strong ones
   double recent_uses = 0;      // as DecayedUses() of eviction_policy.h, at counted_at
   TimePoint counted_at;
-  std::size_t in_use = 0;
+  const ModelKey key;
+  const std::unique_ptr<Resident> resident;
+  bool cached = true;
+  bool reported_gone = false;  // its holder let go while Release() was still running
+  EntryState state = EntryState::kDeparted;
+  std::uint64_t id = 0;  // grows with each admission; the order in which residents are listed
+  TimePoint since;
+
+ private:
+  friend class Roster;
+  enum class List { kNone, kResident, kLingering };
+  List list_ = List::kNone;
+  TierBytes bytes_;
 };
 using EntryPtr = std::shared_ptr<Entry>;
 

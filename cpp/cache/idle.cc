@@ -33,7 +33,8 @@ std::optional<double> ModelCache::Impl::SecondsLeft(const Entry& entry, TimePoin
 
 // A model with an idle time of its own was asked to be kept: it keeps its device memory as long.
 std::optional<double> ModelCache::Impl::DeviceSecondsLeft(const Entry& entry, TimePoint now) const {
-  if (!limits_.device_idle_seconds || entry.bytes.device == 0 || !CanGo(entry)) return std::nullopt;
+  if (!limits_.device_idle_seconds || entry.bytes().device == 0 || !CanGo(entry))
+    return std::nullopt;
   const double allowed =
       std::max(*limits_.device_idle_seconds, OwnIdleSeconds(entry.key).value_or(0));
   return std::max(0.0, allowed - Seconds(now - entry.last_used).count());
@@ -43,7 +44,7 @@ void ModelCache::Impl::EndIdleStays(Leaving& leaving) {
   const TimePoint now = clock_->Now();
   Entries expired;
   Entries cooled;
-  for (const auto& [slot, entry] : residents_) {
+  for (const auto& [slot, entry] : roster_.residents()) {
     if (SecondsLeft(*entry, now) == 0.0) {
       expired.push_back(entry);
     } else if (DeviceSecondsLeft(*entry, now) == 0.0) {
@@ -65,7 +66,7 @@ std::optional<double> ModelCache::Impl::SecondsToNextExpiry() const {
   const auto expect = [&soonest](const std::optional<double>& left) {
     if (left) soonest = std::min(soonest.value_or(*left), *left);
   };
-  for (const auto& [slot, entry] : residents_) {
+  for (const auto& [slot, entry] : roster_.residents()) {
     expect(SecondsLeft(*entry, now));
     expect(DeviceSecondsLeft(*entry, now));
   }

@@ -8,8 +8,8 @@ namespace hearth {
 
 void ModelCache::Impl::StartLingering(const EntryPtr& entry, const TierBytes& left) {
   entry->state = EntryState::kLingering;
-  entry->bytes = left;
-  lingering_.push_back(entry);
+  roster_.SetBytes(*entry, left);
+  roster_.AddLingering(entry);
   Tell(EventKind::kLingering, entry->key, left, {"a workflow still holds it", {}});
 }
 
@@ -20,7 +20,7 @@ EntryPtr ModelCache::Impl::TakeBack(const ModelKey& key) {
   {
     MutexLock lock(mutex_);
     if (closed_ || !limits_.enabled || FindSlot(key)) return nullptr;
-    for (auto it = lingering_.rbegin(); it != lingering_.rend(); ++it) {
+    for (auto it = roster_.lingering().rbegin(); it != roster_.lingering().rend(); ++it) {
       if ((*it)->state != EntryState::kLingering || (*it)->key != key) continue;
       (*it)->state = EntryState::kReclaiming;
       candidates.push_back(*it);
@@ -32,7 +32,7 @@ EntryPtr ModelCache::Impl::TakeBack(const ModelKey& key) {
     MutexLock lock(mutex_);
     candidate->state = EntryState::kLingering;  // a part of it is gone; the rest still takes memory
     if (!whole) continue;
-    lingering_.remove(candidate);
+    roster_.Remove(candidate);
     taken = candidate;
   }
   return taken;
@@ -46,11 +46,11 @@ void ModelCache::Impl::LingeringGone(const ModelKey& key) {
   const auto has_key = [&key](const EntryPtr& entry) {
     return entry->key == key && !entry->reported_gone;
   };
-  const auto listed = std::find_if(lingering_.begin(), lingering_.end(), has_key);
-  if (listed != lingering_.end()) {
+  const auto listed = std::find_if(roster_.lingering().begin(), roster_.lingering().end(), has_key);
+  if (listed != roster_.lingering().end()) {
     gone = *listed;
-    lingering_.erase(listed);
-    Tell(EventKind::kLingeringGone, key, gone->bytes, {"no workflow holds it any more", {}});
+    roster_.Remove(gone);
+    Tell(EventKind::kLingeringGone, key, gone->bytes(), {"no workflow holds it any more", {}});
     return;
   }
   // Its holder let go while Release() was still counting what lingers.
@@ -68,7 +68,7 @@ std::size_t ModelCache::Impl::FreeLingeringNow(const std::optional<ModelKey>& ke
   Entries asked;
   {
     MutexLock lock(mutex_);
-    for (const EntryPtr& entry : lingering_) {
+    for (const EntryPtr& entry : roster_.lingering()) {
       if (entry->state == EntryState::kLingering && (!key || entry->key == *key)) {
         asked.push_back(entry);
       }
@@ -79,9 +79,9 @@ std::size_t ModelCache::Impl::FreeLingeringNow(const std::optional<ModelKey>& ke
     const ReleaseOutcome outcome = entry->resident->FreeLingering();
     MutexLock lock(mutex_);
     if (outcome.is_lingering) {
-      entry->bytes = outcome.lingering;
-    } else if (std::erase(lingering_, entry) > 0) {
-      Tell(EventKind::kLingeringGone, entry->key, entry->bytes, {"its holder was asked", {}});
+      roster_.SetBytes(*entry, outcome.lingering);
+    } else if (entry->state == EntryState::kLingering && roster_.Remove(entry)) {
+      Tell(EventKind::kLingeringGone, entry->key, entry->bytes(), {"its holder was asked", {}});
       ++gone;
     }
   }

@@ -31,7 +31,8 @@ EntryPtr ModelCache::Impl::RunGuarded(const FlightPtr& flight) {
                   FormatBytes(request.expected.host()) + " of RAM needed for " + request.key.name);
   Loaded loaded = Load(request);
   // The loader may have taken more than was expected.
-  loaded.room = before.cacheable ? FitLimits({&request.key, loaded.entry->bytes, nullptr}) : before;
+  loaded.room =
+      before.cacheable ? FitLimits({&request.key, loaded.entry->bytes(), nullptr}) : before;
   Entries to_release;
   bool resident = false;
   {
@@ -64,7 +65,7 @@ EntryPtr ModelCache::Impl::FindOrReclaim(const FlightPtr& flight) {
 void ModelCache::Impl::Reclaim(const EntryPtr& entry, const Asker& asker, Entries& to_release) {
   Place(entry, to_release);
   ++counters_.reclaims;
-  Tell(EventKind::kReclaimed, entry->key, entry->bytes, {"a workflow still held it", asker});
+  Tell(EventKind::kReclaimed, entry->key, entry->bytes(), {"a workflow still held it", asker});
 }
 
 // Ends the flight without a load if the caller would rather have none than an uncached one, or if
@@ -97,10 +98,7 @@ ModelCache::Impl::Loaded ModelCache::Impl::Load(const LoadRequest& request) {
   loaded.opened.ms = Seconds(clock_->Now() - begin).count() * 1000;
   if (model.resident == nullptr)
     throw Error("the loader of '" + request.key.name + "' gave no model");
-  loaded.entry = std::make_shared<Entry>();
-  loaded.entry->key = request.key;
-  loaded.entry->resident = std::move(model.resident);
-  loaded.entry->bytes = model.bytes;
+  loaded.entry = std::make_shared<Entry>(request.key, std::move(model));
   return loaded;
 }
 
@@ -110,12 +108,12 @@ void ModelCache::Impl::Admit(Loaded& loaded, Entries& to_release) {
   Entry& entry = *loaded.entry;
   const Asker asker = loaded.opened.asker;
   ++counters_.loads;
-  Tell(EventKind::kOpened, entry.key, entry.bytes, std::move(loaded.opened));
+  Tell(EventKind::kOpened, entry.key, entry.bytes(), std::move(loaded.opened));
   if (closed_) loaded.room = {false, false, "the cache was shut down"};
   if (!limits_.enabled) loaded.room = {false, false, "keep_model_in_memory is off"};
   if (const EntryPtr old = FindSlot(entry.key)) {
     ++counters_.reloads;
-    Tell(EventKind::kReloaded, entry.key, entry.bytes, {"file changed", asker});
+    Tell(EventKind::kReloaded, entry.key, entry.bytes(), {"file changed", asker});
     Leave(old, to_release);
   }
   entry.cached = loaded.room.cacheable;
@@ -125,7 +123,7 @@ void ModelCache::Impl::Admit(Loaded& loaded, Entries& to_release) {
   }
   ++counters_.served_uncached;
   RememberDeparture(entry.key, "served uncached before");
-  Tell(EventKind::kServedUncached, entry.key, entry.bytes, {loaded.room.refusal, asker});
+  Tell(EventKind::kServedUncached, entry.key, entry.bytes(), {loaded.room.refusal, asker});
 }
 
 void ModelCache::Impl::Place(const EntryPtr& entry, Entries& to_release) {
@@ -136,7 +134,7 @@ void ModelCache::Impl::Place(const EntryPtr& entry, Entries& to_release) {
   entry->id = ++last_id_;
   entry->since = clock_->Now();
   Touch(*entry, true);
-  residents_.emplace(Slot(entry->key), entry);
+  roster_.AddResident(entry);
 }
 
 }  // namespace hearth

@@ -1,9 +1,9 @@
 // Invariants of the cache. All state stands under one lock, and these hold whenever it is free:
 //
-//  1. `residents_` has at most one entry a slot. Its identity may be older than the file's: then
+//  1. The roster has at most one resident a slot. Its identity may be older than the file's: then
 //     the file changed and nobody has asked since, or the new file was bad.
-//  2. An entry is in exactly one place, and its state says in which: in `residents_`, in
-//     `releasing_`, in `lingering_` (lingering or reclaiming), or known to its handles only
+//  2. An entry is in exactly one place, and its state says in which: resident in the roster, in
+//     `releasing_`, lingering in the roster (lingering or reclaiming), or known to its handles only
 //     (departed). Each stay ends in exactly one Release(), begun by whoever takes the entry out
 //     when no handle lives, else by the end of its last handle.
 //  3. A handle keeps `in_use` above zero, and then the entry is no victim; nor is a pinned slot.
@@ -71,15 +71,11 @@ void ModelCache::Impl::Tell(EventKind kind, const ModelKey& key, const TierBytes
   events_->Append(std::move(event));
 }
 
-EntryPtr ModelCache::Impl::FindSlot(const ModelKey& key) const {
-  const auto found = residents_.find(Slot(key));
-  return found == residents_.end() ? nullptr : found->second;
-}
+EntryPtr ModelCache::Impl::FindSlot(const ModelKey& key) const { return roster_.Find(Slot(key)); }
 
 EntryPtr ModelCache::Impl::FindResident(const ModelKey& key) const {
-  const auto found = residents_.find(Slot(key));
-  if (found == residents_.end() || found->second->key.identity != key.identity) return nullptr;
-  return found->second;
+  const EntryPtr& entry = roster_.Find(Slot(key));
+  return entry && entry->key.identity == key.identity ? entry : nullptr;
 }
 
 void ModelCache::Impl::Touch(Entry& entry, bool strong) {
@@ -118,14 +114,14 @@ void ModelCache::Impl::EndLease(const EntryPtr& entry) {
 ModelHandle ModelCache::Impl::Lookup(const ModelKey& key) {
   const Slot slot(key);
   MutexLock lock(mutex_);
-  const auto found = residents_.find(slot);
-  if (found == residents_.end() || found->second->key.identity != key.identity) {
+  const EntryPtr& entry = roster_.Find(slot);
+  if (!entry || entry->key.identity != key.identity) {
     ++counters_.misses;
     return {};
   }
   ++counters_.hits;
-  Touch(*found->second, true);
-  return Lease(found->second, true);
+  Touch(*entry, true);
+  return Lease(entry, true);
 }
 
 ModelHandle ModelCache::Impl::Hit(const LoadRequest& request) {
@@ -133,7 +129,7 @@ ModelHandle ModelCache::Impl::Hit(const LoadRequest& request) {
   if (!entry) return {};
   ++counters_.hits;
   Touch(*entry, true);
-  Tell(EventKind::kHit, entry->key, entry->bytes, {"resident", request.asker});
+  Tell(EventKind::kHit, entry->key, entry->bytes(), {"resident", request.asker});
   return Lease(entry, true);
 }
 
@@ -198,7 +194,8 @@ bool ModelCache::Impl::RecordUse(const ModelKey& key, bool strong) {
       Touch(*entry, strong);
       return true;
     }
-    const bool lingers = std::any_of(lingering_.begin(), lingering_.end(),
+    const std::list<EntryPtr>& lingering = roster_.lingering();
+    const bool lingers = std::any_of(lingering.begin(), lingering.end(),
                                      [&key](const EntryPtr& entry) { return entry->key == key; });
     if (!lingers) return false;
   }
@@ -218,12 +215,13 @@ bool ModelCache::Impl::RecordUse(const ModelKey& key, bool strong) {
 void ModelCache::Impl::UpdateBytes(const ModelKey& key, const TierBytes& bytes) {
   MutexLock lock(mutex_);
   if (const EntryPtr entry = FindResident(key)) {
-    entry->bytes = bytes;
+    roster_.SetBytes(*entry, bytes);
     return;
   }
-  const auto newest = std::find_if(lingering_.rbegin(), lingering_.rend(),
+  const std::list<EntryPtr>& lingering = roster_.lingering();
+  const auto newest = std::find_if(lingering.rbegin(), lingering.rend(),
                                    [&key](const EntryPtr& entry) { return entry->key == key; });
-  if (newest != lingering_.rend()) (*newest)->bytes = bytes;
+  if (newest != lingering.rend()) roster_.SetBytes(**newest, bytes);
 }
 
 void ModelCache::Impl::SetPinned(const ModelKey& key, bool pinned) {
@@ -257,7 +255,7 @@ void ModelCache::Impl::SetLimits(const CacheLimits& limits) {
     limits_ = limits;
     Tell(EventKind::kLimitsChanged, {}, {}, {Describe(limits), {}});
     Entries dropped;
-    for (const auto& [slot, entry] : residents_) {
+    for (const auto& [slot, entry] : roster_.residents()) {
       if (!limits.enabled) dropped.push_back(entry);
     }
     for (const EntryPtr& entry : dropped) {
@@ -292,12 +290,12 @@ void ModelCache::Impl::Shutdown(bool release) {
     if (!first) return;
     if (release) {
       Entries residents;
-      for (const auto& [slot, entry] : residents_) residents.push_back(entry);
+      for (const auto& [slot, entry] : roster_.residents()) residents.push_back(entry);
       for (const EntryPtr& entry : residents) {
         Depart(entry, EventKind::kErased, "shutdown", to_release);
       }
     } else {
-      new SlotMap(std::exchange(residents_, {}));  // leaked on purpose: the process ends
+      new Roster::SlotMap(roster_.TakeResidents());  // leaked on purpose: the process ends
     }
   }
   Release(std::move(to_release));

@@ -17,6 +17,7 @@
 #include "base/mutex.h"
 #include "cache/entry.h"
 #include "cache/model_cache.h"
+#include "cache/roster.h"
 
 namespace hearth {
 
@@ -116,7 +117,6 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
     Entries to_release;
     Demotions to_demote;
   };
-  using SlotMap = std::unordered_map<Slot, EntryPtr, Slot::Hash>;  // slots of the entries' keys
 
   // --- flights (flights.cc): from the first request of a key until its load is done
   FlightPtr JoinFlight(const LoadRequest& request, bool& is_new) HEARTH_REQUIRES(mutex_);
@@ -144,9 +144,6 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   void Place(const EntryPtr& entry, Entries& to_release) HEARTH_REQUIRES(mutex_);
 
   // --- room (room.cc)
-  TierBytes SumResident(const Entry* except) const HEARTH_REQUIRES(mutex_);
-  TierBytes SumLingering() const HEARTH_REQUIRES(mutex_);
-  std::size_t CountModels(const Entry* except) const HEARTH_REQUIRES(mutex_);
   bool CanGo(const Entry& entry) const HEARTH_REQUIRES(mutex_);
   Need LimitsNeed(const Guest& guest) const HEARTH_REQUIRES(mutex_);
   bool LingeringHelps(const Guest& guest, const Need& need) const HEARTH_REQUIRES(mutex_);
@@ -221,9 +218,8 @@ class ModelCache::Impl : public std::enable_shared_from_this<ModelCache::Impl> {
   CondVar flight_done_;
   CacheLimits limits_ HEARTH_GUARDED_BY(mutex_);
   std::shared_ptr<const EvictionPolicy> policy_ HEARTH_GUARDED_BY(mutex_);
-  SlotMap residents_ HEARTH_GUARDED_BY(mutex_);
+  Roster roster_ HEARTH_GUARDED_BY(mutex_);
   std::list<EntryPtr> releasing_ HEARTH_GUARDED_BY(mutex_);
-  std::list<EntryPtr> lingering_ HEARTH_GUARDED_BY(mutex_);  // oldest first
   std::unordered_map<ModelKey, FlightPtr, ModelKeyHash> flights_ HEARTH_GUARDED_BY(mutex_);
   std::unordered_set<ModelKey, SlotHash, SlotEqual> pinned_ HEARTH_GUARDED_BY(mutex_);
   std::unordered_map<ModelKey, double, SlotHash, SlotEqual> keep_alive_ HEARTH_GUARDED_BY(mutex_);

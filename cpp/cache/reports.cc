@@ -8,13 +8,14 @@ namespace hearth {
 CacheStats ModelCache::Impl::Stats() const {
   MutexLock lock(mutex_);
   CacheStats stats = counters_;
-  stats.resident = residents_.size();
-  stats.resident_models = CountModels(nullptr);
-  stats.resident_bytes = SumResident(nullptr);
-  stats.lingering = lingering_.size();
-  stats.lingering_bytes = SumLingering();
+  const Roster::Totals resident = roster_.ResidentTotals(nullptr);
+  stats.resident = roster_.residents().size();
+  stats.resident_models = resident.models;
+  stats.resident_bytes = resident.bytes;
+  stats.lingering = roster_.lingering().size();
+  stats.lingering_bytes = roster_.lingering_bytes();
   stats.loading = flights_.size();
-  for (const auto& [slot, entry] : residents_) {
+  for (const auto& [slot, entry] : roster_.residents()) {
     if (entry->in_use > 0) ++stats.in_use;
     if (pinned_.contains(entry->key)) ++stats.pinned;
   }
@@ -23,7 +24,7 @@ CacheStats ModelCache::Impl::Stats() const {
 
 ResidentView ModelCache::Impl::View(const Entry& entry, TimePoint now) const {
   return {entry.key,
-          entry.bytes,
+          entry.bytes(),
           Seconds(now - entry.last_used).count(),
           Seconds(now - entry.since).count(),
           entry.uses,
@@ -37,10 +38,10 @@ std::vector<ResidentView> ModelCache::Impl::Residents() const {
   MutexLock lock(mutex_);
   const TimePoint now = clock_->Now();
   std::vector<const Entry*> entries;
-  for (const auto& [slot, entry] : residents_) entries.push_back(entry.get());
+  for (const auto& [slot, entry] : roster_.residents()) entries.push_back(entry.get());
   std::sort(entries.begin(), entries.end(),
             [](const Entry* a, const Entry* b) { return a->id < b->id; });
-  for (const EntryPtr& entry : lingering_) entries.push_back(entry.get());
+  for (const EntryPtr& entry : roster_.lingering()) entries.push_back(entry.get());
   std::vector<ResidentView> views;
   for (const Entry* entry : entries) views.push_back(View(*entry, now));
   return views;

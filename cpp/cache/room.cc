@@ -14,27 +14,6 @@ std::uint64_t Excess(std::uint64_t used, std::uint64_t limit) {
 
 }  // namespace
 
-TierBytes ModelCache::Impl::SumResident(const Entry* except) const {
-  TierBytes sum;
-  for (const auto& [slot, entry] : residents_) {
-    if (entry.get() != except) sum = sum + entry->bytes;
-  }
-  return sum;
-}
-
-TierBytes ModelCache::Impl::SumLingering() const {
-  TierBytes sum;
-  for (const EntryPtr& entry : lingering_) sum = sum + entry->bytes;
-  return sum;
-}
-
-std::size_t ModelCache::Impl::CountModels(const Entry* except) const {
-  return static_cast<std::size_t>(
-      std::count_if(residents_.begin(), residents_.end(), [except](const auto& item) {
-        return item.second.get() != except && CountsAsModel(item.second->key.kind);
-      }));
-}
-
 bool ModelCache::Impl::CanGo(const Entry& entry) const {
   return entry.in_use == 0 && !pinned_.contains(entry.key);
 }
@@ -45,11 +24,12 @@ Need ModelCache::Impl::LimitsNeed(const Guest& guest) const {
   const bool anybody = guest.key == nullptr;
   // Its file changed: that one goes when the guest has come, and its place is the guest's.
   const EntryPtr replaced = anybody ? nullptr : FindSlot(*guest.key);
-  const TierBytes used = SumResident(replaced.get()) + SumLingering() + guest.bytes;
+  const Roster::Totals staying = roster_.ResidentTotals(replaced.get());
+  const TierBytes used = staying.bytes + roster_.lingering_bytes() + guest.bytes;
   Need need;
   if (limits_.max_models && (anybody || CountsAsModel(guest.key->kind))) {
     const std::size_t joining = anybody ? 0 : 1;
-    need.models = Excess(CountModels(replaced.get()) + joining, *limits_.max_models);
+    need.models = Excess(staying.models + joining, *limits_.max_models);
   }
   if (limits_.max_host_bytes && (anybody || guest.bytes.host() > 0)) {
     need.host_bytes = Excess(used.host(), *limits_.max_host_bytes);
@@ -64,8 +44,8 @@ Need ModelCache::Impl::LimitsNeed(const Guest& guest) const {
 ModelCache::Impl::Entries ModelCache::Impl::Choose(const Guest& guest, const Need& need,
                                                    bool partial) const {
   Entries entries;
-  entries.reserve(residents_.size());
-  for (const auto& [slot, entry] : residents_) entries.push_back(entry);
+  entries.reserve(roster_.residents().size());
+  for (const auto& [slot, entry] : roster_.residents()) entries.push_back(entry);
   // In the order of use: a policy takes the first among equals.
   std::sort(entries.begin(), entries.end(),
             [](const EntryPtr& a, const EntryPtr& b) { return a->last_use < b->last_use; });
@@ -75,7 +55,7 @@ ModelCache::Impl::Entries ModelCache::Impl::Choose(const Guest& guest, const Nee
   views.reserve(entries.size());
   for (const EntryPtr& entry : entries) {
     views.push_back(
-        {entry->bytes, entry->last_used, DecayedUses(entry->recent_uses, now - entry->counted_at),
+        {entry->bytes(), entry->last_used, DecayedUses(entry->recent_uses, now - entry->counted_at),
          CountsAsModel(entry->key.kind), CanGo(*entry) && entry != guest.keep && entry != replaced,
          OwnIdleSeconds(entry->key)});
   }
@@ -95,7 +75,7 @@ void ModelCache::Impl::Evict(const Entries& victims, const std::string& reason,
 
 // Whether room can be made if every lingering model lets go; if not, nobody is asked to.
 bool ModelCache::Impl::LingeringHelps(const Guest& guest, const Need& need) const {
-  const TierBytes lingering = SumLingering();
+  const TierBytes& lingering = roster_.lingering_bytes();
   const Need rest{need.models, Excess(need.host_bytes, lingering.host()),
                   Excess(need.device_bytes, lingering.device)};
   if (rest.host_bytes == need.host_bytes && rest.device_bytes == need.device_bytes) return false;
@@ -195,7 +175,7 @@ std::uint64_t ModelCache::Impl::RamShortage(std::uint64_t wanted) const {
   MutexLock lock(mutex_);
   // What is being released is as good as free: nobody else has to go for it.
   TierBytes releasing;
-  for (const EntryPtr& entry : releasing_) releasing = releasing + entry->bytes;
+  for (const EntryPtr& entry : releasing_) releasing = releasing + entry->bytes();
   const std::uint64_t needed =
       CheckedAdd(wanted, limits_.min_free_host_bytes).value_or(memory.total);
   return Excess(needed, memory.available + releasing.host());
@@ -236,14 +216,16 @@ TierBytes ModelCache::Impl::Trim(const Need& need, const std::string& reason) {
   TierBytes given_up;
   {
     MutexLock lock(mutex_);
-    const TierBytes before = SumResident(nullptr);
+    const TierBytes before = roster_.ResidentTotals(nullptr).bytes;
     if (need.models > 0 || need.host_bytes > 0) {
       Evict(Choose({}, need, true), reason, leaving.to_release);
     } else {
       StartDemotion(Choose({}, need, true), reason, leaving.to_demote);
     }
-    for (const EntryPtr& victim : leaving.to_release) given_up = given_up + victim->bytes;
-    if (!leaving.to_demote.empty()) given_up.device = before.device - SumResident(nullptr).device;
+    for (const EntryPtr& victim : leaving.to_release) given_up = given_up + victim->bytes();
+    if (!leaving.to_demote.empty()) {
+      given_up.device = before.device - roster_.ResidentTotals(nullptr).bytes.device;
+    }
   }
   Release(std::move(leaving.to_release));
   Demote(std::move(leaving.to_demote));

@@ -26,7 +26,7 @@ std::string ModelCache::Impl::Refusal(const Guest& guest, const Need& need) cons
   const auto add = [&names](const ModelKey& key, const char* why) {
     names += (names.empty() ? "" : ", ") + key.name + why;
   };
-  for (const auto& [slot, entry] : residents_) {
+  for (const auto& [slot, entry] : roster_.residents()) {
     if (need.models > 0 && !CountsAsModel(entry->key.kind)) continue;
     if (entry->in_use > 0) {
       add(entry->key, " (in use)");
@@ -34,7 +34,7 @@ std::string ModelCache::Impl::Refusal(const Guest& guest, const Need& need) cons
       add(entry->key, " (pinned)");
     }
   }
-  for (const EntryPtr& entry : lingering_) {
+  for (const EntryPtr& entry : roster_.lingering()) {
     if (need.models == 0) add(entry->key, " (held by a workflow)");
   }
   if (!names.empty()) return limit + ", and nobody can go: " + names;

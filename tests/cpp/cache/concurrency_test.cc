@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cache/recount.h"
 #include "fakes/worker_fixture.h"
 
 namespace hearth {
@@ -160,6 +161,7 @@ TEST_F(ConcurrencyTest, ThirtyTwoThreadsOfAcquireAndEraseLeaveNothingWrong) {
   EXPECT_EQ(stats.loading, 0U);
   EXPECT_LE(stats.resident_models, 3U);
   EXPECT_EQ(stats.loads, stats.resident + stats.evictions + stats.erasures + stats.served_uncached);
+  ExpectTotalsAreARecount(*cache_);
 }
 
 }  // namespace

@@ -2,11 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <type_traits>
+
 #include "base/error.h"
 #include "fakes/cache_fixture.h"
 
 namespace hearth {
 namespace {
+
+// Two handles of one lease would end it twice.
+static_assert(!std::is_copy_constructible_v<ModelHandle>);
+static_assert(!std::is_copy_assignable_v<ModelHandle>);
+static_assert(std::is_nothrow_move_constructible_v<ModelHandle>);
+static_assert(std::is_nothrow_move_assignable_v<ModelHandle>);
 
 class ModelCacheTest : public CacheTest {
  protected:
