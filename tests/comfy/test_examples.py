@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.harness import ui_workflows
 from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import Graph, example_text, examples
@@ -25,6 +27,25 @@ def test_example_file_is_what_its_builder_makes(name: str) -> None:
 def test_example_with_toy_models_runs_and_makes_an_image(stock: LiveComfy, name: str) -> None:
     graph: Graph = TOY[name]
     assert len(stock.run(graph).files) == 1
+
+
+@pytest.mark.parametrize("name", TOY)
+def test_example_with_toy_models_runs_with_hearth_too(hearth: LiveComfy, name: str) -> None:
+    try:
+        assert len(hearth.run(TOY[name]).files) == 1
+    finally:  # one of them pins
+        for model in hearth.hearth.resident():
+            hearth.client.post("/hearth/pin", {"name": model, "pinned": False})
+
+
+@pytest.mark.parametrize("name", ui_workflows.SHOWN)
+def test_the_workflow_of_the_template_browser_is_the_one_for_scripts(
+    hearth: LiveComfy, name: str
+) -> None:
+    workflow = json.loads((ui_workflows.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    nodes = hearth.client.get("/object_info")
+    sent = ui_workflows.api_graph(workflow, nodes)
+    assert ui_workflows.same_graph(sent, examples()[f"{name}.json"], nodes)
 
 
 def test_z_image_graphs_use_only_nodes_that_are_there(hearth: LiveComfy) -> None:
