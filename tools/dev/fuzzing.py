@@ -76,7 +76,10 @@ def _build(clang: str) -> list[Path]:
     tools = find_toolchain()
     switches = ["-DHEARTH_FUZZERS=ON", "-DHEARTH_BINDINGS=OFF", "-DHEARTH_TESTS=OFF"]
     switches += [f"-DCMAKE_CXX_COMPILER={clang}", f"-DCMAKE_MAKE_PROGRAM={tools.ninja}"]
-    switches += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", *third_parties(tools).arguments]
+    switches += [
+        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+        *third_parties(tools, for_tests=False).arguments,
+    ]
     configure: list[str | Path] = [tools.cmake, "-S", ROOT, "-B", FOLDER, "-G", "Ninja", *switches]
     run_step(Step("configure fuzz", configure, "the first `CMake Error` in the log"))
     build: list[str | Path] = [tools.cmake, "--build", FOLDER, "-j", native.jobs()]

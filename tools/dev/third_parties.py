@@ -33,18 +33,23 @@ class ThirdParties:
     can_test: bool
 
 
-@lru_cache(maxsize=1)
-def third_parties(tools: Toolchain) -> ThirdParties:
-    """Looks what CMake finds; what is missing is installed first, where that is allowed."""
-    missing = _missing(tools)
+@lru_cache(maxsize=2)
+def third_parties(tools: Toolchain, for_tests: bool = True) -> ThirdParties:
+    """Looks what CMake finds; what is missing is installed first, where that is allowed.
+
+    GoogleTest is asked for `for_tests` only: whoever builds for his ComfyUI needs none, and without
+    a network would wait for it in vain.
+    """
+    missing = _missing(tools, for_tests)
     if missing and may_install():
         apt_install([DEBIAN[name] for name in missing])
-        missing = _missing(tools)
+        missing = _missing(tools, for_tests)
     wheels = [WHEELS[name] for name in missing if name in WHEELS]
     if wheels and not _have_header_wheels(missing):
         pip_install_target(*wheels, target=HEADER_WHEELS)
     arguments = (f"-DHEARTH_DEPS_DIR={HEADER_WHEELS}",) if wheels else ()
-    return ThirdParties(arguments, "GTest" not in missing or _reachable(GOOGLETEST))
+    can_test = for_tests and ("GTest" not in missing or _reachable(GOOGLETEST))
+    return ThirdParties(arguments, can_test)
 
 
 def may_install() -> bool:
@@ -68,7 +73,7 @@ def apt_install(packages: list[str]) -> bool:
     return True
 
 
-def _missing(tools: Toolchain) -> list[str]:
+def _missing(tools: Toolchain, for_tests: bool) -> list[str]:
     # CMake itself is asked, so that conda, vcpkg and CMAKE_PREFIX_PATH count as well.
     folder = BUILD / "probe"
     shutil.rmtree(folder, ignore_errors=True)
@@ -84,7 +89,8 @@ def _missing(tools: Toolchain) -> list[str]:
             "Step failed: look for libraries: CMake cannot build a program here.\n"
             f"What to try: {tools.cmake} -S cmake/probe -B build/probe   shows why."
         )
-    return re.findall(r"hearth-probe (\w+) missing", text)
+    missing: list[str] = re.findall(r"hearth-probe (\w+) missing", text)
+    return [name for name in missing if for_tests or name != "GTest"]
 
 
 def _reachable(repository: str) -> bool:
