@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -162,3 +164,20 @@ def test_the_environment_comes_first_and_the_shipped_file_last(
     sources = find_sources(tmp_path)
     assert [sources[0].label, sources[-1].label] == ["HEARTH_CONFIG", "shipped default"]
     assert sources[-1].path == tmp_path / "config" / "hearth.json"
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_comfyuis_user_directory_comes_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    folder_paths = SimpleNamespace(get_user_directory=lambda: str(tmp_path / "user"))
+    if is_new:
+        folder_paths.get_system_user_directory = lambda name: str(tmp_path / "user" / f"__{name}")
+    monkeypatch.setitem(sys.modules, "folder_paths", folder_paths)  # type: ignore[arg-type]
+    monkeypatch.setenv("HEARTH_CONFIG", str(tmp_path / "mine.json"))
+    folder = tmp_path / "user" / ("__hearth" if is_new else "hearth")
+    assert [source.path for source in find_sources(tmp_path)] == [
+        tmp_path / "mine.json",
+        folder / "hearth.json",
+        tmp_path / "config" / "hearth.json",
+    ]
