@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from comfy_api_simplified import ComfyApiWrapper
+from comfy_api_simplified.exceptions import ComfyApiError
 from PIL import Image
 
 Graph = dict[str, dict[str, Any]]
@@ -25,6 +26,10 @@ _POLL_SECONDS = 0.01
 
 class PromptFailedError(RuntimeError):
     """A prompt ended with an error or was interrupted; the message is ComfyUI's own."""
+
+
+class PromptRefusedError(ComfyApiError):  # type: ignore[misc]  # of a package without types
+    """ComfyUI did not take a graph; the message is its own, a line for each node at fault."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,15 @@ class ComfyClient:
         self._api = ComfyApiWrapper(url)
 
     def submit(self, graph: Graph) -> str:
-        """Queues a graph and returns the prompt's id; throws ComfyApiError when it is refused."""
-        return str(self._api.queue_prompt(graph)["prompt_id"])
+        """Queues a graph and returns the prompt's id; throws PromptRefusedError."""
+        try:
+            return str(self._api.queue_prompt(graph)["prompt_id"])
+        except ComfyApiError as error:
+            # The package keeps the answer to itself; what was refused once is refused again.
+            status, answer = self.post("/prompt", {"prompt": graph})
+            if status == 200:
+                return str(answer["prompt_id"])
+            raise PromptRefusedError(_why_refused(status, answer)) from error
 
     def wait(self, prompt_id: str, timeout: float = 120.0) -> RunResult:
         """Waits for the end of a prompt, good or bad, and fetches its images."""
@@ -138,6 +150,22 @@ def pixel_hash(png: bytes) -> str:
     """sha256 of the raw RGB values, so that PNG metadata does not count."""
     with Image.open(io.BytesIO(png)) as image:
         return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+def _why_refused(status: int, answer: Any) -> str:
+    answer = answer if isinstance(answer, dict) else {}
+    lines = [
+        f"node {node_id} ({node.get('class_type')}): {_said(error)}"
+        for node_id, node in (answer.get("node_errors") or {}).items()
+        for error in node.get("errors", [])
+    ]
+    return "\n".join(lines) or _said(answer.get("error")) or f"ComfyUI answered {status}"
+
+
+def _said(error: Any) -> str:
+    if not isinstance(error, dict):
+        return str(error or "")
+    return ": ".join(filter(None, (str(error.get(name) or "") for name in ("message", "details"))))
 
 
 def _exchange(request: urllib.request.Request) -> tuple[int, Any]:

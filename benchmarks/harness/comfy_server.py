@@ -163,10 +163,17 @@ class ComfyServer:
 
     def reads(self) -> list[str]:
         """Names of the model files read so far, in order, as the spy wrote them down."""
+        return [str(line["file"]) for line in self._spy_lines()]
+
+    def read_files(self) -> list[str]:
+        """The same with ComfyUI's name of the folder: two of one name are told apart."""
+        return [str(line["path"]) for line in self._spy_lines()]
+
+    def _spy_lines(self) -> list[dict[str, object]]:
         if not self.spy_log.exists():
             return []
         lines = self.spy_log.read_text(encoding="utf-8").splitlines()
-        return [str(json.loads(line)["file"]) for line in lines]
+        return [dict(json.loads(line)) for line in lines]
 
     def host_memory(self) -> HostMemory:
         """RAM of the process now."""

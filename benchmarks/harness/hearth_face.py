@@ -65,8 +65,14 @@ class HearthFace:
         self._client.post("/hearth/evict", {"name": name, "free": free})
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """Events with a sequence above `after`, oldest first."""
-        return list(self._client.get(f"/hearth/events?after={after}")["events"])
+        """All events with a sequence above `after` that hearth still has, oldest first."""
+        found: list[dict[str, Any]] = []
+        while True:  # an answer has a limited number of them
+            answer = self._client.get(f"/hearth/events?after={after}")
+            if not answer["events"]:
+                return found
+            found += answer["events"]
+            after = int(answer["last"])
 
     def last_event(self) -> int:
         """The sequence of the newest event; 0 when there is none."""

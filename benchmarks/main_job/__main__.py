@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.harness import toy_models
-from benchmarks.harness.client import PromptFailedError
+from benchmarks.harness.client import PromptFailedError, PromptRefusedError
 from benchmarks.harness.comfy_server import (
     REPOSITORY,
     SPY_PACK,
@@ -50,6 +50,11 @@ class Job:
 
 def _job(given: argparse.Namespace) -> Job:
     comfy = find_comfy()
+    if given.models is not None and not given.models.is_dir():
+        raise UsageError(
+            f"--models {given.models}: there is no such folder. Give the one that has checkpoints, "
+            "diffusion_models, vae and so on in it, as ComfyUI's own models folder."
+        )
     workflows = [_workflow(path) for path in given.workflow] or _toy_workflows()
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     out = (given.out or REPOSITORY / "runs" / stamp).resolve()
@@ -126,7 +131,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (ComfyNotFoundError, UsageError) as refusal:
         console.print(str(refusal), soft_wrap=True, highlight=False)
         return _CANNOT_RUN
-    except (ComfyStartError, PromptFailedError) as failure:
+    except PromptRefusedError as refusal:
+        console.print("ComfyUI refuses a workflow:", highlight=False)
+        console.print(str(refusal), soft_wrap=True, highlight=False, markup=False)
+        return _CANNOT_RUN
+    except (ComfyStartError, PromptFailedError, TimeoutError) as failure:
         console.print(f"[red]FAILED[/red] {failure}", soft_wrap=True, highlight=False)
         return _FAILED
 

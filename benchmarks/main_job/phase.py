@@ -14,6 +14,7 @@ from benchmarks.harness.client import ComfyClient, Graph
 from benchmarks.harness.comfy_server import ComfyServer, ServerSpec
 from benchmarks.harness.hearth_face import HearthFace
 from benchmarks.harness.workflows import with_seed
+from benchmarks.main_job.stock_files import files_of_graph
 
 _FIRST_SEED = 1000
 
@@ -44,17 +45,14 @@ class PhaseResult:
     name: str
     start_seconds: float = 0.0
     requests: list[Request] = field(default_factory=list)
-    reads: dict[str, int] = field(default_factory=dict)
+    reads: dict[str, int] = field(default_factory=dict)  # by folder/name
+    stock_files: list[str] = field(default_factory=list)  # which stock loaders name, each once
     peak_resident: int = 0
     peak_anonymous: int = 0
     peak_vram: int | None = None
     health: dict[str, Any] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     exit_code: int | None = None
-
-    def count_events(self, kind: str) -> int:
-        """How often hearth reported this kind of event."""
-        return sum(event["kind"] == kind for event in self.events)
 
 
 def requests_of(workflows: Sequence[Workflow], repeat: int) -> list[tuple[Workflow, int]]:
@@ -75,23 +73,32 @@ def run_phase(
     advance: Callable[[str], None],
 ) -> PhaseResult:
     """Starts ComfyUI, sends the requests one after the other, and stops it again."""
-    result = PhaseResult(name)
+    named = {file for workflow, _ in requests for file in files_of_graph(workflow.graph)}
+    result = PhaseResult(name, stock_files=sorted(named))
     started = monotonic()
     with ComfyServer(spec) as server:
         result.start_seconds = monotonic() - started
         client = ComfyClient(server.url)
+        hearth = HearthFace(client)
+        is_active = hearth.active
         advance(f"{name}: started")
         for workflow, seed in requests:
             result.requests.append(_request(client, workflow, seed))
             _note_memory(result, server)
+            if is_active:
+                _note_events(result, hearth)
             advance(f"{name}: {workflow.name}, seed {seed}")
-        hearth = HearthFace(client)
-        if hearth.active:
+        if is_active:
             result.health = hearth.health()
-            result.events = hearth.events()
-        result.reads = dict(Counter(server.reads()))
+        result.reads = dict(Counter(server.read_files()))
     result.exit_code = server.exit_code
     return result
+
+
+def _note_events(result: PhaseResult, hearth: HearthFace) -> None:
+    # After each request: hearth remembers the newest only, and all are needed for the verdict.
+    last = result.events[-1]["sequence"] if result.events else 0
+    result.events += hearth.events(after=last)
 
 
 def _request(client: ComfyClient, workflow: Workflow, seed: int) -> Request:

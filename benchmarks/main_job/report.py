@@ -9,7 +9,7 @@ import statistics
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from rich.console import Console
@@ -56,6 +56,24 @@ def _median_and_worst(phase: PhaseResult, kind: str) -> str:
     return f"{statistics.median(seconds):.2f} s ({max(seconds):.2f} s), n={len(seconds)}"
 
 
+def spread(requests: Sequence[Request]) -> dict[str, float]:
+    """P50, P95 and the worst of all requests of a phase, in seconds; nothing without any."""
+    seconds = [request.seconds for request in requests]
+    if not seconds:
+        return {}
+    p95 = statistics.quantiles(seconds, n=20, method="inclusive")[-1] if len(seconds) > 1 else None
+    return {
+        "p50": statistics.median(seconds),
+        "p95": seconds[0] if p95 is None else p95,
+        "max": max(seconds),
+    }
+
+
+def _spread(phase: PhaseResult) -> str:
+    found = spread(phase.requests)
+    return " / ".join(f"{value:.2f}" for value in found.values()) + " s" if found else "none"
+
+
 def print_table(console: Console, phases: Sequence[PhaseResult], places: dict[str, Path]) -> None:
     """Prints the one table; a column per phase."""
     table = Table(title=_TITLE, title_justify="left")
@@ -72,7 +90,7 @@ def print_table(console: Console, phases: Sequence[PhaseResult], places: dict[st
 def _rows(phases: Sequence[PhaseResult]) -> list[tuple[str, Callable[[PhaseResult], str]]]:
     files = sorted({file for phase in phases for file in phase.reads})
     rows: list[tuple[str, Callable[[PhaseResult], str]]] = [
-        (f"reads of {file}", lambda phase, file=file: str(phase.reads.get(file, 0)))  # type: ignore[misc]
+        (f"reads of {_label(file, files)}", lambda phase, file=file: str(phase.reads.get(file, 0)))  # type: ignore[misc]
         for file in files
     ]
     return [
@@ -85,14 +103,21 @@ def _rows(phases: Sequence[PhaseResult]) -> list[tuple[str, Callable[[PhaseResul
             (name, lambda phase, key=key: _median_and_worst(phase, key))
             for key, name in _TURNS.items()
         ),
+        ("all: P50 / P95 / worst", _spread),
         ("host RAM, peak", lambda phase: _mib(phase.peak_resident)),
         ("  of it anonymous", lambda phase: _mib(phase.peak_anonymous)),
         ("VRAM in use, peak", lambda phase: _mib(phase.peak_vram)),
     ]
 
 
+def _label(file: str, files: Sequence[str]) -> str:
+    """The name without its folder, unless another file has it as well."""
+    name = PurePosixPath(file).name
+    return name if sum(PurePosixPath(each).name == name for each in files) == 1 else file
+
+
 def _hits(phase: PhaseResult) -> str:
-    return "-" if phase.health is None else str(phase.count_events("hit"))
+    return "-" if phase.health is None else str(phase.health["counters"]["hits"])
 
 
 def _seconds(value: float) -> str:
@@ -112,6 +137,7 @@ def write_json(path: Path, phases: Sequence[PhaseResult], found: Sequence[str]) 
         "python": platform.python_version(),
         "faults": list(found),
         "seconds": turns,
+        "all_requests": {phase.name: spread(phase.requests) for phase in phases},
         "phases": [asdict(phase) for phase in phases],
     }
     path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")

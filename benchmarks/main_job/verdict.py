@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import PurePosixPath
-from typing import Any
-
 from benchmarks.main_job.phase import PhaseResult
+from benchmarks.main_job.stock_files import is_about
 
 # After these a model is not resident any more (or never was), and reading it again is right.
 _LEAVING = frozenset({"evicted", "erased", "reloaded", "served_uncached", "fell_back"})
+# What hearth says of a file that it had read, or left to ComfyUI.
+_READING = frozenset({"opened", "served_uncached", "fell_back"})
 
 
 def faults(stock: PhaseResult, hearth: PhaseResult) -> list[str]:
@@ -18,7 +17,7 @@ def faults(stock: PhaseResult, hearth: PhaseResult) -> list[str]:
     if hearth.health is None:
         found.append("hearth did not answer at /hearth/health: it is not active in ComfyUI")
     else:
-        found += repeated_reads(hearth)
+        found += unnoticed_reads(hearth) + repeated_reads(hearth)
     for phase in (stock, hearth):
         if phase.exit_code != 0:
             found.append(f"ComfyUI ended with code {phase.exit_code} ({phase.name})")
@@ -34,22 +33,28 @@ def pixel_faults(stock: PhaseResult, hearth: PhaseResult) -> list[str]:
     ]
 
 
+def unnoticed_reads(phase: PhaseResult) -> list[str]:
+    """Files of stock loaders that were read while hearth says nothing of having them read."""
+    return [
+        f"{file} was read ({phase.reads[file]} times), and hearth has no event of it: "
+        "its loader is not served"
+        for file in sorted(phase.stock_files)
+        if phase.reads.get(file, 0) > 0 and not _count(phase, file, _READING)
+    ]
+
+
 def repeated_reads(phase: PhaseResult) -> list[str]:
     """Files of hearth's models that were read again although the model had not left the cache."""
-    managed = {file for event in phase.events for file in files_of(event)}
     found = []
-    for file in sorted(managed):
-        left = sum(file in files_of(event) for event in phase.events if event["kind"] in _LEAVING)
-        reads = phase.reads.get(file, 0)
-        if reads > 1 + left:
+    for file, reads in sorted(phase.reads.items()):
+        left = _count(phase, file, _LEAVING)
+        if reads > 1 + left and _count(phase, file, _READING):
             found.append(f"{file} was read {reads} times, but left the cache {left} times")
     return found
 
 
-def files_of(event: dict[str, Any]) -> Iterable[str]:
-    """Names of the files behind the model of an event; a dual loader's names are joined by `+`."""
-    names = (name.strip() for name in str(event.get("model", "")).split("+"))
-    return [PurePosixPath(name).name for name in names if name]
+def _count(phase: PhaseResult, file: str, kinds: frozenset[str]) -> int:
+    return sum(event["kind"] in kinds and is_about(event, file) for event in phase.events)
 
 
 def distinct_images(phase: PhaseResult) -> int:

@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from benchmarks.harness.client import PromptRefusedError
 from benchmarks.harness.comfy_server import REPOSITORY
+from benchmarks.harness.workflows import sd3_graph
+from benchmarks.main_job import __main__ as main_job
 
 
 def _main_job(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -27,12 +32,16 @@ def test_main_job_proves_equal_pixels_and_single_reads(comfy: Path, tmp_path: Pa
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     stock, hearth = report["phases"]
-    files = ["toy_sd3_a.safetensors", "toy_sd3_b.safetensors"]
+    files = [f"checkpoints/toy_sd3_{letter}.safetensors" for letter in "ab"]
     assert [stock["reads"][file] for file in files] == [2, 2]
     assert [hearth["reads"][file] for file in files] == [1, 1]
     assert len(list(tmp_path.glob("*/output/*.png"))) == 12
-    for row in (*files, "hits", "switch to a workflow", "same workflow again", "host RAM"):
+    names = [file.removeprefix("checkpoints/") for file in files]
+    for row in (*names, "hits", "switch to a workflow", "same workflow again", "host RAM"):
         assert row in done.stdout
+    assert "all: P50 / P95 / worst" in done.stdout
+    for spread in report["all_requests"].values():
+        assert 0 < spread["p50"] <= spread["p95"] <= spread["max"]
 
 
 def test_main_job_without_comfyui_says_how_to_get_one(tmp_path: Path) -> None:
@@ -48,3 +57,41 @@ def test_main_job_refuses_a_workflow_that_is_not_in_api_format(comfy: Path, tmp_
     done = _main_job("--workflow", str(file), "--out", str(tmp_path), COMFYUI_PATH=str(comfy))
     assert done.returncode == 2
     assert "Export (API)" in done.stdout
+
+
+def test_a_workflow_that_names_a_missing_model_is_refused_in_lines(
+    comfy: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "missing.json"
+    file.write_text(json.dumps(sd3_graph("nobody.safetensors")), encoding="utf-8")
+    out = ("--out", str(tmp_path / "out"))
+    done = _main_job("--cpu", "--workflow", str(file), *out, COMFYUI_PATH=str(comfy))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "node loader (CheckpointLoaderSimple)" in done.stdout
+    assert "nobody.safetensors" in done.stdout
+
+
+def test_a_models_folder_that_does_not_exist_is_refused(comfy: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(sd3_graph("a.safetensors")), encoding="utf-8")
+    absent = str(tmp_path / "absent")
+    done = _main_job("--models", absent, "--workflow", str(file), COMFYUI_PATH=str(comfy))
+    assert done.returncode == 2
+    assert f"--models {absent}: there is no such folder" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(TimeoutError("prompt 1 did not end"), 1), (PromptRefusedError("node 3 (X): [no]"), 2)],
+)
+def test_what_ends_the_main_job_is_a_line(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(main_job, "_job", lambda given: None)
+    monkeypatch.setattr(main_job, "_run", fail)
+    assert main_job.main([]) == code
+    assert str(error) in capsys.readouterr().out

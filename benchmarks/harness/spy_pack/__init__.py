@@ -22,8 +22,18 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
+import folder_paths
 from aiohttp import web
 from server import PromptServer
+
+
+def _below_its_folder(path: str) -> str:
+    """`checkpoints/sub/x.safetensors`; the name alone for a file of none of ComfyUI's folders."""
+    for name, (folders, *_) in folder_paths.folder_names_and_paths.items():
+        for folder in folders:
+            if path.startswith(os.path.join(folder, "")):
+                return f"{name}/{os.path.relpath(path, folder)}"
+    return os.path.basename(path)
 
 
 def _record(ckpt: str, seconds: float, ok: bool) -> None:
@@ -32,6 +42,7 @@ def _record(ckpt: str, seconds: float, ok: bool) -> None:
         return
     line = {
         "file": os.path.basename(ckpt),
+        "path": _below_its_folder(ckpt),
         "bytes": os.path.getsize(ckpt) if os.path.exists(ckpt) else 0,
         "time": time.time(),
         "seconds": seconds,
