@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.client import PromptFailedError
-from benchmarks.harness.comfy_server import REPOSITORY
+from benchmarks.harness import toy_models
+from benchmarks.harness.client import ComfyClient, PromptFailedError
+from benchmarks.harness.comfy_server import REPOSITORY, ComfyServer, ServerSpec
 from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import FaultyStart, LiveComfy, StartComfy
 from benchmarks.harness.safetensors_file import TensorSpec, write_safetensors
@@ -80,6 +81,46 @@ def test_events_say_what_was_opened_for_which_node_and_why(hearth: LiveComfy) ->
     assert opened["prompt"] == arrived["prompt"] == result.prompt_id
     assert opened["reason"]
     assert sum(opened["bytes"].values()) > 0
+
+
+def test_each_opening_says_why_and_each_arrival_how_much_and_how_long(
+    hearth: LiveComfy,
+) -> None:
+    hearth.configure(max_cached_models=1)
+    before = hearth.hearth.last_event()
+    traced = toy_models.write_checkpoint(hearth.models / "checkpoints" / "traced.safetensors", 31)
+    try:
+        for seed, name in enumerate((traced.name, A, traced.name), start=440):
+            hearth.run(sd3_graph(name, seed=seed))
+        toy_models.write_checkpoint(traced, 32)
+        hearth.run(sd3_graph(traced.name, seed=443))
+        size = traced.stat().st_size
+    finally:
+        traced.unlink()
+    events = [each for each in hearth.hearth.events(before) if each["model"] == traced.name]
+    opened = [each for each in events if each["kind"] == "opened"]
+    reasons = ["never loaded", "evicted: limit of 1 model", "file changed"]
+    assert [each["reason"] for each in opened] == reasons
+    arrived = [each for each in events if each["kind"] == "weights_arrived"]
+    for prompt in (each["prompt"] for each in opened):
+        parts = [each for each in arrived if each["prompt"] == prompt]
+        assert size / 2 < sum(sum(each["bytes"].values()) for each in parts) < size * 2
+        assert all(each["ms"] > 0 for each in parts)
+    log = hearth.server.log_text()
+    assert all(f"{traced.name} opened: {reason} (" in log for reason in reasons)
+
+
+def test_the_config_in_comfyuis_user_directory_counts_where_none_is_named(
+    comfy: Path, models: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "user" / "__hearth" / "hearth.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"max_cached_models": 7}', encoding="utf-8")
+    packs = {"hearth": REPOSITORY}
+    spec = ServerSpec(comfy, tmp_path, models, packs=packs, flags=("--cpu",))
+    with ComfyServer(spec) as server:
+        config = ComfyClient(server.url).get("/hearth/health")["config"]
+    assert (config["source"], config["in_force"]["max_cached_models"]) == ("user directory", 7)
 
 
 def test_faulty_config_starts_comfyui_with_defaults_and_says_so(

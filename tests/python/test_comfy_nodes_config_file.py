@@ -173,7 +173,7 @@ def test_comfyuis_user_directory_comes_between_them(
     folder_paths = SimpleNamespace(get_user_directory=lambda: str(tmp_path / "user"))
     if is_new:
         folder_paths.get_system_user_directory = lambda name: str(tmp_path / "user" / f"__{name}")
-    monkeypatch.setitem(sys.modules, "folder_paths", folder_paths)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "folder_paths", folder_paths)
     monkeypatch.setenv("HEARTH_CONFIG", str(tmp_path / "mine.json"))
     folder = tmp_path / "user" / ("__hearth" if is_new else "hearth")
     assert [source.path for source in find_sources(tmp_path)] == [
