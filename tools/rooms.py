@@ -14,6 +14,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from tools.sizes import CPP_SUFFIXES
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 PYTHON_IN_CPP = ("Python.h", "pybind11/")
 NATIVE = ("hearth._core", "hearth._torch", "hearth._native")
@@ -28,7 +30,7 @@ def include_violations(cpp: Path) -> list[str]:
     found += [f"rooms.toml: {name} has no folder" for name in sorted(rooms.keys() - folders)]
     for name in sorted(folders & rooms.keys()):
         for path in sorted((cpp / name).rglob("*")):
-            if path.suffix in {".h", ".cc"}:
+            if path.suffix in CPP_SUFFIXES:
                 found += _violations_of(path, name, rooms[name])
     return found
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+CPP_SUFFIXES = frozenset({".h", ".cc", ".cu", ".cuh"})
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 MAX_PARAMETERS = 5
@@ -30,7 +31,7 @@ def too_big(path: Path) -> list[str]:
     lines = text.count("\n")
     if lines > MAX_FILE_LINES:
         found.append(f"{path.name}: {lines} lines, more than {MAX_FILE_LINES}")
-    functions = _cpp_functions(text) if path.suffix in {".cc", ".h"} else _python_functions(text)
+    functions = _cpp_functions(text) if path.suffix in CPP_SUFFIXES else _python_functions(text)
     for name, line, length, parameters in functions:
         if length > MAX_FUNCTION_LINES:
             found.append(f"{path.name}:{line} {name}: {length} lines")

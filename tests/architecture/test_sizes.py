@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.dev.lint import source_files
-from tools.sizes import MAX_FILE_LINES, MAX_FUNCTION_LINES, too_big
+from tools.sizes import CPP_SUFFIXES, MAX_FILE_LINES, MAX_FUNCTION_LINES, too_big
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG_BODY = "  ++x;\n" * MAX_FUNCTION_LINES
@@ -18,6 +18,8 @@ GIANTS = {
     "lambda.cc": f"auto walk = [&](int x) {{\n{LONG_BODY}}};\n",
     "test.cc": f"TEST(Room, Walks) {{\n{LONG_BODY}}}\n",
     "parameters.cc": "void F(int a, std::map<int, int> b, int c, int d, int e, int f) {\n}\n",
+    "kernel.cu": f"__global__ void Walk(int x) {{\n{LONG_BODY}}}\n",
+    "device.cuh": "__device__ int F(int a, int b, int c, int d, int e, int f) {\n}\n",
     "function.py": "def walk(x):\n" + "    x += 1\n" * MAX_FUNCTION_LINES,
     "parameters.py": "def walk(a, b, c, *, d, e, f):\n    pass\n",
     "file.cc": "\n" * (MAX_FILE_LINES + 1),
@@ -48,6 +50,6 @@ def test_small_code_passes(tmp_path: Path) -> None:
 
 
 def test_nothing_in_the_repository_is_too_big() -> None:
-    code = [p for p in source_files() if p.suffix in {".cc", ".h", ".py"} or p == ROOT / "dev"]
+    code = [p for p in source_files() if p.suffix in CPP_SUFFIXES | {".py"} or p == ROOT / "dev"]
     assert len(code) > 50
     assert [found for path in code for found in too_big(path)] == []

@@ -10,6 +10,7 @@ from tools.dev.places import ROOT, VENV
 from tools.dev.runners import guarded
 from tools.dev.steps import Step, run_step
 from tools.dev.tally import Outcome
+from tools.sizes import CPP_SUFFIXES
 
 TYPED = ("bindings/hearth", "comfy_nodes", "benchmarks", "tools")
 CPP_FOLDERS = ("cpp", "bindings/native", "tests/cpp", "tests/fuzz", "benchmarks/cpp")
@@ -48,8 +49,8 @@ def _passed(step: Step) -> Outcome:
 
 
 def cpp_sources() -> list[Path]:
-    """The C++ files of the repository, without what a build makes."""
-    return [path for path in source_files() if path.suffix in {".h", ".cc"}]
+    """The C++ and CUDA files of the repository, without what a build makes."""
+    return [path for path in source_files() if path.suffix in CPP_SUFFIXES]
 
 
 def source_files() -> list[Path]:

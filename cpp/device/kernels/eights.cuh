@@ -67,8 +67,8 @@ __device__ Eight Narrow(const float* values) {
   return result;
 }
 
-// How many eights of a row a thread holds: enough of them on their way to keep the memory busy, and few
-// threads that have to wait for each other.
+// How many eights of a row a thread holds: enough of them on their way to keep the memory busy, and
+// few threads that have to wait for each other.
 constexpr int kHeld = 4;
 
 // A row of `eights` from memory to the threads of a block; zeros behind its end.

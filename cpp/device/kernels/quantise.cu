@@ -1,5 +1,5 @@
-// Rows of bfloat16 as 8-bit floats (e4m3: Micikevicius et al., "FP8 Formats for Deep Learning" (2022),
-// arXiv:2209.05433), each row with a scale of its own.
+// Rows of bfloat16 as 8-bit floats (e4m3: Micikevicius et al., "FP8 Formats for Deep Learning"
+// (2022), arXiv:2209.05433), each row with a scale of its own.
 //
 // Compiled behind eights.cuh when a process first needs it, for a GPU of compute capability 8.9 or
 // higher; tests compile the same text for the host.

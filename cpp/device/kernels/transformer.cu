@@ -1,8 +1,8 @@
 // Fused kernels of a transformer in bfloat16. Each does in one pass over memory what takes several
 // operations on tensors, computes in float32 and rounds once.
 //
-// Compiled behind eights.cuh when a process first needs them, for its GPU; tests compile the same text
-// for the host, so it uses of CUDA only what tests/cpp/fakes/host_kernels.h stands in for.
+// Compiled behind eights.cuh when a process first needs them, for its GPU; tests compile the same
+// text for the host, so it uses of CUDA only what tests/cpp/fakes/host_kernels.h stands in for.
 
 __device__ float SquareSum(const Eight& numbers) {
   float values[8];
@@ -39,9 +39,9 @@ __device__ float LaneSum(float value, int widest) {
 
 __device__ float InverseRoot(float mean, float eps) { return 1.0f / sqrtf(mean + eps); }
 
-// 1 / sqrt(mean(row^2) + eps), the same for every thread and in the same order at every run. `turn`:
-// another at each call, 0 or 1, because nobody waits for those who still read. REQUIRES: blockDim.x is
-// a multiple of 32, every thread of the block is here.
+// 1 / sqrt(mean(row^2) + eps), the same for every thread and in the same order at every run.
+// `turn`: another at each call, 0 or 1, because nobody waits for those who still read. REQUIRES:
+// blockDim.x is a multiple of 32, every thread of the block is here.
 __device__ float RowInverse(const Eight* held, int eights, float eps, int turn) {
   __shared__ float of_warps[2][32];
   float sum = 0.0f;
@@ -67,8 +67,8 @@ __device__ void ScaleAndPut(const Eight* held, float inverse, const float* facto
   Put(result, eights, row);
 }
 
-// out = x / sqrt(mean(x^2) + eps) * weight * scale. A block a row; `scale` may be null. REQUIRES: kHeld
-// blockDim.x >= eights.
+// out = x / sqrt(mean(x^2) + eps) * weight * scale. A block a row; `scale` may be null. REQUIRES:
+// kHeld blockDim.x >= eights.
 extern "C" __global__ void NormScale(const Eight* x, const Eight* weight, const Eight* scale,
                                      Eight* out, int eights, float eps) {
   const long long row = static_cast<long long>(blockIdx.x) * eights;
@@ -79,7 +79,8 @@ extern "C" __global__ void NormScale(const Eight* x, const Eight* weight, const 
   ScaleAndPut(held, RowInverse(held, eights, eps, 0), factors, eights, out + row);
 }
 
-// What GateAddNorm() reads and writes: `x`, `branch`, `sum` and `out` by rows, the others for every row.
+// What GateAddNorm() reads and writes: `x`, `branch`, `sum` and `out` by rows, the others for every
+// row.
 struct GateAddNormArguments {
   const Eight* x;
   const Eight* branch;
@@ -103,10 +104,10 @@ __device__ void AddScaled(Eight* held, const Eight* branch, float inverse, const
   }
 }
 
-// sum = x + gate * norm(branch), and of that sum, as rounded, out = norm(sum) * scale. A block takes
-// every so many rows, and reads the next one before it computes. Without `after` the branch is not
-// normed; `gate` and `scale` may be null, and so may `out`: then only the sum is made. `sum` may be `x`.
-// REQUIRES: kHeld blockDim.x >= eights.
+// sum = x + gate * norm(branch), and of that sum, as rounded, out = norm(sum) * scale. A block
+// takes every so many rows, and reads the next one before it computes. Without `after` the branch
+// is not normed; `gate` and `scale` may be null, and so may `out`: then only the sum is made. `sum`
+// may be `x`. REQUIRES: kHeld blockDim.x >= eights.
 extern "C" __global__ void GateAddNorm(GateAddNormArguments all, int rows, int eights, float eps) {
   float back[8 * kHeld];
   float forth[8 * kHeld];
@@ -152,8 +153,8 @@ struct Heads {
   int stride;
   int count;
 };
-// Angles of each token: tokens x 64, for pairs of neighbours or of what is 64 elements apart. Rows of
-// all the batch share them.
+// Angles of each token: tokens x 64, for pairs of neighbours or of what is 64 elements apart. Rows
+// of all the batch share them.
 struct Angles {
   const Quad* cosines;
   const Quad* sines;

@@ -17,8 +17,8 @@ struct __align__(16) Eight {
 struct __align__(16) Quad {
   float v[4];
 };
-// Of the numbers of one group in one part of an image: their mean, and the sum of the squares of their
-// distances from it.
+// Of the numbers of one group in one part of an image: their mean, and the sum of the squares of
+// their distances from it.
 struct __align__(8) Moments {
   float mean;
   float squares;
@@ -108,21 +108,27 @@ struct ColumnSums {
   float square[2];
 };
 
-// Adds x + bias of pixels first, first + step, … before `end`.
-__device__ ColumnSums SumColumn(const Eight* x, const float* bias, int first, int end, int step,
-                                int columns) {
+// The pixels first, first + step, … before `end`.
+struct Pixels {
+  int first;
+  int end;
+  int step;
+};
+
+// Adds x + bias of those pixels.
+__device__ ColumnSums SumColumn(const Eight* x, const float* bias, Pixels pixels, int columns) {
   ColumnSums sums = {};
-  for (int pixel = first; pixel < end; pixel += kHeld * step) {
+  for (int pixel = pixels.first; pixel < pixels.end; pixel += kHeld * pixels.step) {
     Eight held[kHeld];
     UNROLLED for (int i = 0; i < kHeld; ++i) {
-      const int at = pixel + i * step;
+      const int at = pixel + i * pixels.step;
       held[i] = Eight{};
-      if (at < end) held[i] = Load(x + static_cast<long long>(at) * columns);
+      if (at < pixels.end) held[i] = Load(x + static_cast<long long>(at) * columns);
     }
     UNROLLED for (int i = 0; i < kHeld; ++i) {
       float values[8];
       Widen(held[i], values);
-      const float is_there = pixel + i * step < end ? 1.0f : 0.0f;
+      const float is_there = pixel + i * pixels.step < pixels.end ? 1.0f : 0.0f;
       UNROLLED for (int j = 0; j < 8; ++j) {
         const float value = values[j] + is_there * bias[j];
         sums.sum[j / 4] += value;
@@ -133,11 +139,11 @@ __device__ ColumnSums SumColumn(const Eight* x, const float* bias, int first, in
   return sums;
 }
 
-// moments[image][part][group] of x + added, of each part of each image; `added`, of every channel, may
-// be null. blockIdx.x is the part, blockIdx.y the image. A thread adds one column of eight channels,
-// over every so many pixels. REQUIRES: 256 threads, a number of channels that divides 2048 and is a
-// multiple of 128; a part for every 2 pixels at most. The groups are 32: Wu and He, "Group
-// Normalization" (2018), arXiv:1803.08494.
+// moments[image][part][group] of x + added, of each part of each image; `added`, of every channel,
+// may be null. blockIdx.x is the part, blockIdx.y the image. A thread adds one column of eight
+// channels, over every so many pixels. REQUIRES: 256 threads, a number of channels that divides
+// 2048 and is a multiple of 128; a part for every 2 pixels at most. The groups are 32: Wu and He,
+// "Group Normalization" (2018), arXiv:1803.08494.
 extern "C" __global__ void GroupMoments(const Eight* x, const Eight* added, Moments* moments,
                                         int pixels, int channels, int parts) {
   __shared__ float sums[256][2];
@@ -152,8 +158,7 @@ extern "C" __global__ void GroupMoments(const Eight* x, const Eight* added, Mome
   float bias[8] = {};
   AddBias(added, column, bias);
   const int first = First(part, parts, pixels);
-  const ColumnSums mine =
-      SumColumn(image, bias, first + thread / columns, end, lanes, columns);
+  const ColumnSums mine = SumColumn(image, bias, {first + thread / columns, end, lanes}, columns);
   for (int half = 0; half < 2; ++half) {
     sums[thread][half] = mine.sum[half];
     squares[thread][half] = mine.square[half];
@@ -206,7 +211,8 @@ extern "C" __global__ void GroupScales(const Moments* moments, Moments* scales, 
   scales[blockIdx.y * 32 + blockIdx.x] = result;
 }
 
-// What GroupApply() reads and writes: `x` and `out` by images, the others for each channel or group.
+// What GroupApply() reads and writes: `x` and `out` by images, the others for each channel or
+// group.
 struct GroupApplyArguments {
   const Eight* x;
   const Moments* scales;
@@ -218,9 +224,9 @@ struct GroupApplyArguments {
 
 __device__ float Silu(float value) { return __fdividef(value, 1.0f + __expf(-value)); }
 
-// out = silu((x + added - mean) * scale * weight + bias), or that without SiLU; `added` may be null.
-// blockIdx.y is the image. A thread has kHeld eights, of the same channels. `out` may be `x`. REQUIRES:
-// a number of channels that is a multiple of 128, an eighth of which divides blockDim.x.
+// out = silu((x + added - mean) * scale * weight + bias), or that without SiLU; `added` may be
+// null. blockIdx.y is the image. A thread has kHeld eights, of the same channels. `out` may be `x`.
+// REQUIRES: a number of channels that is a multiple of 128, an eighth of which divides blockDim.x.
 extern "C" __global__ void GroupApply(GroupApplyArguments arguments, int pixels, int channels,
                                       int has_silu) {
   const int columns = channels / 8;
@@ -266,8 +272,9 @@ struct SumArguments {
   Eight* out;
 };
 
-// out = x + y + bias + second, kHeld eights a thread; all but `y` may be null. `out` may be `x` or `y`.
-// REQUIRES: a number of channels that is a multiple of 8, an eighth of which divides blockDim.x.
+// out = x + y + bias + second, kHeld eights a thread; all but `y` may be null. `out` may be `x` or
+// `y`. REQUIRES: a number of channels that is a multiple of 8, an eighth of which divides
+// blockDim.x.
 extern "C" __global__ void SumWithBias(SumArguments arguments, int channels, long long eights) {
   const int column = static_cast<int>(threadIdx.x) % (channels / 8);
   const long long first = static_cast<long long>(blockIdx.x) * kHeld * blockDim.x + threadIdx.x;
@@ -292,8 +299,8 @@ extern "C" __global__ void SumWithBias(SumArguments arguments, int channels, lon
   }
 }
 
-// Every pixel four times: twice as high and as wide. blockIdx.y is the row, of all images. REQUIRES: a
-// number of channels that is a multiple of 8.
+// Every pixel four times: twice as high and as wide. blockIdx.y is the row, of all images.
+// REQUIRES: a number of channels that is a multiple of 8.
 extern "C" __global__ void DoubleSize(const Eight* x, Eight* out, int width, int channels) {
   const int columns = channels / 8;
   const int at = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -357,8 +364,8 @@ __device__ PowerSum OfBlock(PowerSum own) {
   return all;
 }
 
-// out = softmax(scores * scale) of rows of `eights` * 8 numbers, a block a row. The second pass over a
-// row finds it in the cache. REQUIRES: blockDim.x is a multiple of 32, no score is infinite.
+// out = softmax(scores * scale) of rows of `eights` * 8 numbers, a block a row. The second pass
+// over a row finds it in the cache. REQUIRES: blockDim.x is a multiple of 32, no score is infinite.
 extern "C" __global__ void ScaledSoftmax(const Quad* scores, Eight* out, int eights, float scale) {
   const Quad* const row = scores + static_cast<long long>(blockIdx.x) * eights * 2;
   const PowerSum all = OfBlock(SumPowers(row, eights, scale));
