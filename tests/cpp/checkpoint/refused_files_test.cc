@@ -15,6 +15,13 @@
 namespace hearth {
 namespace {
 
+// What files may ask for is a promise of the documents; a test that uses the names would follow
+// wherever they go.
+static_assert(kMaxHeaderBytes == 100'000'000);
+static_assert(kMaxTensors == 1'000'000);
+static_assert(kMaxRank == 64);
+static_assert(kMaxNameBytes == 65'536);
+
 struct RefusedFile {
   const char* name;
   std::string bytes;
