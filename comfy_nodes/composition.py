@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,18 @@ def compose(repository: Path) -> NodeService:
     _at_exit(host, clock, log, keeper)
     loaders = TransparentLoaders(host)
     service = LiveService(host, loaders, _node_classes(), engine, texts)
+    _begin(loaders, seams, config, (prewarm, keeper))
+    return service
+
+
+def _begin(
+    loaders: TransparentLoaders, seams: Seams, config: ConfigFile, followers: Iterable[Any]
+) -> None:
     with _unwrapped_after_a_failure(loaders):
         loaders.install(_node_classes(), seams)
-        config.follow(prewarm.follow)
-        config.follow(keeper.follow)
+        for each in followers:
+            config.follow(each.follow)
         _say(seams)
-    return service
 
 
 @contextlib.contextmanager

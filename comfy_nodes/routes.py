@@ -23,6 +23,7 @@ from .prewarm import Item, Prewarm
 from .prewarm_names import PrewarmError
 from .reports import Reports
 from .seams import Seams
+from .shown_text import shown
 from .stock_loaders import names_model
 
 _LOG = logging.getLogger("hearth")
@@ -185,7 +186,7 @@ class Routes:
             try:
                 return web.json_response(answer(request))
             except BadRequestError as error:
-                return web.json_response(error.answer, status=error.status)
+                return web.json_response(shown(error.answer), status=error.status)
 
         return handle
 
@@ -208,7 +209,7 @@ class Routes:
             self.refuse_strangers(request)
             items = self.prewarm(await _json_object(request))
         except BadRequestError as error:
-            return web.json_response(error.answer, status=error.status)
+            return web.json_response(shown(error.answer), status=error.status)
         self._host.runtime.executor.post(lambda: None)  # wakes the worker
         deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
         while not all(item.ended for item in items):
@@ -217,7 +218,7 @@ class Routes:
             await asyncio.sleep(_POLL_SECONDS)
         queued = not all(item.ended for item in items)
         answer = {"queued": queued, "items": [item.report() for item in items]}
-        return web.json_response(answer, status=202 if queued else 200)
+        return web.json_response(shown(answer), status=202 if queued else 200)
 
     def _changing(self, plan: Callable[[Any], Callable[[], dict[str, Any]]]) -> Handler:
         web = importlib.import_module("aiohttp.web")
@@ -227,10 +228,10 @@ class Routes:
                 self.refuse_strangers(request)
                 job = plan(await _json_object(request))
             except BadRequestError as error:
-                return web.json_response(error.answer, status=error.status)
+                return web.json_response(shown(error.answer), status=error.status)
             answer = await self._on_executor(job)
             status = 202 if answer.get("queued") else 500 if "error" in answer else 200
-            return web.json_response(answer, status=status)
+            return web.json_response(shown(answer), status=status)
 
         return handle
 

@@ -394,8 +394,7 @@ def test_no_output_has_the_id_of_an_input_which_comfyui_of_a_year_ago_refuses(
         ),
         Schema=SimpleNamespace,
     )
-    nodes = [*loader_nodes(), *sampling_nodes(), *keeping_nodes()]
-    assert len(nodes) > 4
+    assert len(nodes := [*loader_nodes(), *sampling_nodes(), *keeping_nodes()]) > 4
     for node in nodes:
         schema = v3.node_class(node, StockService("off"), api).define_schema()
         assert set(schema.inputs).isdisjoint(schema.outputs), schema.node_id

@@ -17,7 +17,7 @@ from comfy_nodes.shown_text import shown, without_folders  # noqa: E402
             "Could not detect model type of: x.safetensors",
         ),
         (
-            "[Errno 13] Permission denied: '/root/my models/x.sft'",
+            "[Errno 13] Permission denied: '/srv/my models/x.sft'",
             "[Errno 13] Permission denied: 'x.sft'",
         ),
         ("a: /home/My Name/models/x y.safetensors failed", "a: x y.safetensors failed"),
@@ -26,7 +26,7 @@ from comfy_nodes.shown_text import shown, without_folders  # noqa: E402
         ("/a/b.safetensors read 3 MB/s", "b.safetensors read 3 MB/s"),
         ("/a/b or /c/d", "b or d"),
         ("PATH=/a/b:/c/d/e", "PATH=b:e"),
-        ("file:///home/u/x.json", "file://x.json"),
+        ("file:///srv/u/x.json", "file://x.json"),
     ],
 )
 def test_of_an_absolute_path_the_last_part_is_left(said: str, told: str) -> None:
