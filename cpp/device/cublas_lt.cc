@@ -1,14 +1,12 @@
 #include "device/cublas_lt.h"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <cstddef>
 #include <map>
-#include <type_traits>
 #include <utility>
 
 #include "base/mutex.h"
+#include "device/symbols.h"
 
 namespace hearth {
 namespace {
@@ -57,22 +55,17 @@ struct Api {
 
 // All or nothing: a library that lacks one is none.
 bool Bind(void* library, Api& api) {
-  bool is_whole = true;
-  const auto bind = [&](const char* name, auto*& function) {
-    void* const symbol = ::dlsym(library, name);
-    is_whole = is_whole && symbol != nullptr;
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol);
-  };
-  bind("cublasLtCreate", api.create);
-  bind("cublasLtMatmulDescCreate", api.product_create);
-  bind("cublasLtMatmulDescSetAttribute", api.product_set);
-  bind("cublasLtMatrixLayoutCreate", api.layout_create);
-  bind("cublasLtMatmulPreferenceCreate", api.preference_create);
-  bind("cublasLtMatmulPreferenceSetAttribute", api.preference_set);
-  bind("cublasLtMatmulPreferenceDestroy", api.preference_destroy);
-  bind("cublasLtMatmulAlgoGetHeuristic", api.guess);
-  bind("cublasLtMatmul", api.multiply);
-  return is_whole;
+  Symbols symbols(library);
+  symbols.Bind("cublasLtCreate", api.create);
+  symbols.Bind("cublasLtMatmulDescCreate", api.product_create);
+  symbols.Bind("cublasLtMatmulDescSetAttribute", api.product_set);
+  symbols.Bind("cublasLtMatrixLayoutCreate", api.layout_create);
+  symbols.Bind("cublasLtMatmulPreferenceCreate", api.preference_create);
+  symbols.Bind("cublasLtMatmulPreferenceSetAttribute", api.preference_set);
+  symbols.Bind("cublasLtMatmulPreferenceDestroy", api.preference_destroy);
+  symbols.Bind("cublasLtMatmulAlgoGetHeuristic", api.guess);
+  symbols.Bind("cublasLtMatmul", api.multiply);
+  return symbols.has_all();
 }
 
 // Column by column, as cuBLAS sees memory: the weights are transposed, and so is the answer.
@@ -160,8 +153,7 @@ class CublasLt : public ProductLibrary {
 
 std::shared_ptr<const ProductLibrary> FindCublasLt(std::shared_ptr<const CudaDevice> device) {
   for (const char* const name : kLibraries) {
-    // Never closed: torch uses it too.
-    void* const library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void* const library = OpenLibrary(name);
     Api api{};
     if (library == nullptr || !Bind(library, api)) continue;
     auto found = std::make_shared<CublasLt>(device, api);

@@ -1,33 +1,14 @@
 #include "device/cuda_driver.h"
 
-#include <dlfcn.h>
-
 #include <utility>
 
 #include "base/error.h"
+#include "device/symbols.h"
 
 namespace hearth {
 namespace {
 
 constexpr const char* kLibrary = "libcuda.so.1";
-
-// Fills one pointer after the other and remembers the first name that the library lacks.
-class Symbols {
- public:
-  explicit Symbols(void* library) : library_(library) {}
-
-  template <typename Function>
-  void Bind(const char* name, Function*& function) {
-    void* const symbol = ::dlsym(library_, name);
-    if (symbol == nullptr && missing_.empty()) missing_ = name;
-    function = reinterpret_cast<Function*>(symbol);
-  }
-  const std::string& missing() const { return missing_; }
-
- private:
-  void* library_;
-  std::string missing_;
-};
 
 void BindContexts(Symbols& symbols, DriverApi& api) {
   symbols.Bind("cuInit", api.init);
@@ -91,8 +72,7 @@ void CudaDriver::Check(CuResult result, const char* call, const std::string& pla
 }
 
 DriverAnswer LoadCudaDriver() {
-  // Never closed: other parts of the process use the driver too, and it does not survive it.
-  void* const library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
+  void* const library = OpenLibrary(kLibrary);
   if (library == nullptr) {
     return {nullptr, std::string("no NVIDIA driver: ") + kLibrary + " not found"};
   }
@@ -102,7 +82,7 @@ DriverAnswer LoadCudaDriver() {
   BindCopies(symbols, api);
   BindMemory(symbols, api);
   BindKernels(symbols, api);
-  if (!symbols.missing().empty()) {
+  if (!symbols.has_all()) {
     return {nullptr, "the NVIDIA driver is too old: it has no " + symbols.missing()};
   }
   auto driver = std::make_shared<const CudaDriver>(api);

@@ -1,12 +1,10 @@
 #include "device/kernel_compiler.h"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <cstddef>
-#include <type_traits>
 
 #include "base/error.h"
+#include "device/symbols.h"
 
 namespace hearth {
 namespace {
@@ -30,20 +28,15 @@ struct CompilerApi {
 
 // All or nothing: a library that lacks one is none.
 bool Bind(void* library, CompilerApi& api) {
-  bool is_whole = true;
-  const auto bind = [&](const char* name, auto*& function) {
-    void* const symbol = ::dlsym(library, name);
-    is_whole = is_whole && symbol != nullptr;
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol);
-  };
-  bind("nvrtcCreateProgram", api.create);
-  bind("nvrtcCompileProgram", api.compile);
-  bind("nvrtcGetCUBINSize", api.image_size);
-  bind("nvrtcGetCUBIN", api.image);
-  bind("nvrtcGetProgramLogSize", api.log_size);
-  bind("nvrtcGetProgramLog", api.log);
-  bind("nvrtcDestroyProgram", api.destroy);
-  return is_whole;
+  Symbols symbols(library);
+  symbols.Bind("nvrtcCreateProgram", api.create);
+  symbols.Bind("nvrtcCompileProgram", api.compile);
+  symbols.Bind("nvrtcGetCUBINSize", api.image_size);
+  symbols.Bind("nvrtcGetCUBIN", api.image);
+  symbols.Bind("nvrtcGetProgramLogSize", api.log_size);
+  symbols.Bind("nvrtcGetProgramLog", api.log);
+  symbols.Bind("nvrtcDestroyProgram", api.destroy);
+  return symbols.has_all();
 }
 
 struct Compiler {
@@ -54,8 +47,7 @@ struct Compiler {
 Compiler FindCompiler() {
   Compiler compiler;
   for (const char* const name : kLibraries) {
-    // Never closed: torch uses it too.
-    void* const library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void* const library = OpenLibrary(name);
     compiler.is_there = library != nullptr && Bind(library, compiler.api);
     if (compiler.is_there) break;
   }
