@@ -61,6 +61,7 @@ class EngineForward:
         self._fused = means.fused
         self._session: _Session | None = None
         self._broken: Refusal | None = None
+        self._has_asked_for_memory = False
 
     def __call__(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """As a wrapper of ComfyUI's: the velocity, in the type of the latents."""
@@ -73,10 +74,12 @@ class EngineForward:
             )
             answer = self._compute(call) if refusal is None else None
         except Exception as error:
-            if self._adapter.is_device_oom(error):
+            if self._adapter.is_device_oom(error) and not self._has_asked_for_memory:
                 self._session = None  # its weights are what others may need
+                self._has_asked_for_memory = True
                 raise  # idle models give way then, and the node runs once more (oom.py)
             refusal = self._failed(error)
+        self._has_asked_for_memory = False
         if refusal is None:
             self._paths.by_engine(_PART)
             return answer

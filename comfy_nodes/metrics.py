@@ -10,7 +10,7 @@ _COUNTERS = {
     "hits": "Requests for a model that was resident.",
     "misses": "Requests for a model that was not.",
     "loads": "Models loaded.",
-    "load_failures": "Loads that ended with an error.",
+    "load_failures": "Loads that ended with an error; not files that were refused before.",
     "evictions": "Models dropped by the policy or a limit.",
     "demotions": "Models that gave their device memory back and stayed.",
     "erasures": "Models dropped on request.",

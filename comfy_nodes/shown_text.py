@@ -12,8 +12,10 @@ _ROUTES = r"hearth/(?:health|ready|models|events|metrics|prewarm|evict|pin|confi
 _SUFFIX = r"\.(?:safetensors|sft|ckpt|pth?|pt2|bin|pkl|gguf|json|py|so)\s"
 _LETTER = rf"(?!{_SUFFIX})(?:[^/\n\"':;,]|(?<=\w)'(?=\w)|[:;,](?![\s/]))"
 _FOLDER = rf"(?:(?!\s)(?:{_LETTER})*(?<!\s)/)"
-_UNQUOTED = re.compile(rf"(?:(?<![\w/.~-])|(?<=file://))/(?!/|{_ROUTES}){_FOLDER}+")
-_QUOTED = re.compile(r"(?P<quote>[\"'])/(?:[^\n/]|/(?!/))*?/(?P<name>[^\n/]*?)(?P=quote)(?!\w)")
+_UNQUOTED = re.compile(rf"(?:(?<![\w/.~)\]}}+!@#%&-])|(?<=file://))/(?!/|{_ROUTES}){_FOLDER}+")
+_QUOTED = re.compile(
+    r"(?P<quote>[\"'])/(?:(?!(?P=quote)(?!\w))(?:[^\n/]|/(?!/)))*?/(?P<name>[^\n/]*?)(?P=quote)(?!\w)"
+)
 # Values of the config are named by JSON pointers, which look like paths and are none.
 _NOT_PATHS = ("pointer",)
 

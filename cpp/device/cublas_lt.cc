@@ -24,6 +24,10 @@ constexpr int kFloat = 0;              // CUDA_R_32F
 constexpr int kBFloat16 = 14;          // CUDA_R_16BF
 constexpr int kTransposeFirst = 3;     // CUBLASLT_MATMUL_DESC_TRANSA
 constexpr int kMaxWorkspaceBytes = 1;  // CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
+// CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, and of B, C and D.
+constexpr std::array<int, 4> kMinAlignments{5, 6, 7, 8};
+constexpr std::uint32_t kAlignment =
+    16;  // as ProductOperands has it; 256 would be taken for granted
 constexpr int kCandidates = 8;
 
 struct Guess {  // cublasLtMatmulHeuristicResult_t
@@ -94,10 +98,9 @@ class CublasLt : public ProductLibrary {
     const Layouts& layouts = LayoutsOf(shape);
     Preference preference = nullptr;
     if (layouts.out == nullptr || api_.preference_create(&preference) != 0) return {};
-    const std::size_t none = 0;
     std::array<Guess, kCandidates> guesses{};
     int found = 0;
-    if (api_.preference_set(preference, kMaxWorkspaceBytes, &none, sizeof none) != 0 ||
+    if (!Limit(preference) ||
         api_.guess(handle_, product_, layouts.weight, layouts.x, layouts.out, layouts.out,
                    preference, kCandidates, guesses.data(), &found) != 0) {
       found = 0;
@@ -124,6 +127,17 @@ class CublasLt : public ProductLibrary {
   }
 
  private:
+  // No workspace, and operands as they may lie.
+  bool Limit(Preference preference) const {
+    const std::size_t none = 0;
+    bool is_done = api_.preference_set(preference, kMaxWorkspaceBytes, &none, sizeof none) == 0;
+    for (const int operand : kMinAlignments) {
+      is_done =
+          is_done && api_.preference_set(preference, operand, &kAlignment, sizeof kAlignment) == 0;
+    }
+    return is_done;
+  }
+
   // Made once for each shape; null where cuBLASLt refused.
   const Layouts& LayoutsOf(const ProductShape& shape) const HEARTH_EXCLUDES(mutex_) {
     MutexLock lock(mutex_);

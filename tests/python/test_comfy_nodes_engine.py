@@ -275,6 +275,16 @@ def test_want_of_device_memory_in_the_engine_gets_through_for_others_to_give_way
     assert stage.engines == 2, "the weights were let go of meanwhile"
 
 
+def test_where_that_does_not_help_comfyui_computes(stage: Stage) -> None:
+    def overflow() -> None:
+        raise OverflowError("no room")
+
+    stage.answer = overflow
+    with pytest.raises(OverflowError):
+        stage.run()
+    assert stage.run() == "ComfyUI's"
+
+
 def test_an_interrupt_in_the_engine_gets_through(stage: Stage) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt

@@ -26,6 +26,7 @@ from comfy_nodes.shown_text import shown, without_folders  # noqa: E402
         ("/a/b.safetensors read 3 MB/s", "b.safetensors read 3 MB/s"),
         ("/a/b or /c/d", "b or d"),
         ("PATH=/a/b:/c/d/e", "PATH=b:e"),
+        ("'/a' is not '/b/c'", "'/a' is not 'c'"),
         ("file:///srv/u/x.json", "file://x.json"),
     ],
 )
@@ -40,6 +41,9 @@ def test_of_an_absolute_path_the_last_part_is_left(said: str, told: str) -> None
         "sub/a.safetensors",
         "x is not resident; /hearth/models lists what is",
         "POST /free",
+        "SDXL (old)/sub/x.safetensors",
+        "[flux]/dev/x.safetensors",
+        "C++/a/b and 50%/v/x.gguf",
         "input/output error and/or http://127.0.0.1:8188/x/y",
     ],
 )
