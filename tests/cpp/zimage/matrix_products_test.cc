@@ -1,5 +1,6 @@
 #include "zimage/matrix_products.h"
 
+#include <ATen/ops/equal.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
