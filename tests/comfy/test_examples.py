@@ -14,8 +14,6 @@ from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import Graph, example_text, examples
 
-pytestmark = pytest.mark.older_too
-
 TOY = {name: graph for name, graph in examples().items() if not name.startswith("z_image")}
 
 

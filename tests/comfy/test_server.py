@@ -17,8 +17,6 @@ from benchmarks.harness.live_comfy import FaultyStart, LiveComfy, StartComfy
 from benchmarks.harness.safetensors_file import TensorSpec, write_safetensors
 from benchmarks.harness.workflows import node, sd3_graph
 
-pytestmark = pytest.mark.older_too
-
 A, B = "toy_sd3_a.safetensors", "toy_sd3_b.safetensors"
 
 
