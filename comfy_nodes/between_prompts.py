@@ -24,11 +24,15 @@ _FLAG = "hearth"
 # What users who wait in the queue may be kept waiting for per gap; at least one job is always run.
 _SECONDS_PER_GAP = 0.5
 _ALL_BYTES = (1 << 64) - 1
+# Idle work that waits lets so many prompts go first; else a queue that is never empty, as that of a
+# busy server, would put it off for ever.
+_PROMPTS_BEFORE_A_STEP = 4
 
 
 class Idle(Protocol):
-    """Work for when nobody waits, in steps as long as a prompt. It runs outside the gate, as
-    prompts do: the end of the process does not wait for it."""
+    """Work for when nobody waits, in steps as long as a prompt; one step after every few prompts
+    where somebody always does. It runs outside the gate, as prompts do: the end of the process does
+    not wait for it."""
 
     @property
     def has_work(self) -> bool:
@@ -44,6 +48,7 @@ class BetweenPrompts:
     def __init__(self, host: Host, arrivals: Arrivals, node_cache: ComfyNodeCache) -> None:
         self._host = host
         self._idle: Idle | None = None
+        self._went_first = 0  # prompts since idle work began to wait for its next step
         self._arrivals = arrivals
         self._node_cache = node_cache
         self._after_gap: list[Callable[[], None]] = []
@@ -58,7 +63,7 @@ class BetweenPrompts:
         self._before_each_wait.append(action)
 
     def when_idle(self, work: Idle) -> None:
-        """Has work done step by step while no prompt waits."""
+        """Has work done step by step while no prompt waits, and between prompts now and then."""
         self._idle = work
 
     def install(self, queue: Any, seams: Seams) -> bool:
@@ -92,9 +97,9 @@ class BetweenPrompts:
         @functools.wraps(original)
         def get_flags(*args: Any, **kwargs: Any) -> Any:
             flags = original(*args, **kwargs)
-            self._node_cache.prompt_running = False
+            prompt_ended, self._node_cache.prompt_running = self._node_cache.prompt_running, False
             self._guarded(lambda: self._gap(queue, flags))
-            if not queue.queue and self._has_idle_work():
+            if self._is_turn_of_idle_work(queue, prompt_ended):
                 self._idle_step()
             return flags
 
@@ -117,7 +122,15 @@ class BetweenPrompts:
     def _has_idle_work(self) -> bool:
         return self._idle is not None and not self._host.gate.closed and self._idle.has_work
 
+    def _is_turn_of_idle_work(self, queue: Any, prompt_ended: bool) -> bool:
+        if not self._has_idle_work():
+            self._went_first = 0
+            return False
+        self._went_first += prompt_ended
+        return not queue.queue or self._went_first >= _PROMPTS_BEFORE_A_STEP
+
     def _idle_step(self) -> None:
+        self._went_first = 0
         if self._idle is not None:
             self._idle.step()
         self._guarded(self._arrivals.settle)

@@ -201,6 +201,37 @@ def test_idle_work_is_done_a_step_at_a_time_and_a_prompt_goes_first() -> None:
     assert work.left == 0
 
 
+def run_prompts(queue: PromptQueue, count: int) -> None:
+    """As ComfyUI's worker does, with a further prompt in the queue all the time."""
+    for number in range(count):
+        queue.put((number, "prompt"))
+        assert queue.get(timeout=1000.0) is not None
+        queue.get_flags()
+        queue.flags.clear()
+
+
+def test_a_queue_that_is_never_empty_puts_idle_work_off_but_not_for_ever() -> None:
+    queue, work = install_idle(make_host(), steps=2)
+    queue.put((100, "always one more"))
+    run_prompts(queue, 3)
+    assert work.left == 2
+    run_prompts(queue, 1)
+    assert work.left == 1
+    run_prompts(queue, 4)
+    assert work.left == 0
+
+
+def test_idle_work_that_comes_to_a_busy_server_waits_as_long_as_any() -> None:
+    queue, work = install_idle(make_host(), steps=0)
+    queue.put((100, "always one more"))
+    run_prompts(queue, 6)
+    work.left = 1
+    run_prompts(queue, 3)
+    assert work.left == 1
+    run_prompts(queue, 1)
+    assert work.left == 0
+
+
 def test_a_flag_set_during_idle_work_is_not_slept_over() -> None:
     queue, _ = install_idle(make_host(), steps=1)
     queue.get(timeout=1000.0)
