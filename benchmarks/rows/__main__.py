@@ -1,59 +1,102 @@
-"""Runs rows on variants and appends one JSON line per row; what the file has already is skipped."""
+"""Measures rows on servers, one after the other; see `--help`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-from rich.console import Console
+from typing import Any
 
 from benchmarks.harness.workflows import with_diffusion_model
-from benchmarks.rows.catalogue import ROWS, Row, Samples
+from benchmarks.rows import file_loads
+from benchmarks.rows.amounts import QUICK, Amounts
+from benchmarks.rows.arguments import parse
+from benchmarks.rows.catalogue import ROWS, Row
+from benchmarks.rows.lines import Entry, Lines
 from benchmarks.rows.machine import machine
+from benchmarks.rows.measures import same_model
+from benchmarks.rows.plan import Plan, Server, key_of, missing
+from benchmarks.rows.session import Session
 from benchmarks.rows.starting import Setting, running
-from benchmarks.rows.variants import VARIANTS, Variant
+from benchmarks.rows.variants import VARIANTS
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is to be measured, how often, and where."""
+class Run:
+    """One call of the command."""
 
-    rows: tuple[Row, ...]
-    setting: Setting
-    count: int
-    starts: int
+    def __init__(self, plan: Plan, setting: Setting, lines: Lines, limit: float) -> None:
+        self._plan, self._setting, self._lines = plan, setting, lines
+        self._end = time.monotonic() + limit
+        self.failed = False
+
+    def servers(self) -> None:
+        """All servers that something is missing of; what fails leaves the rest its turn."""
+        for server in self._plan.servers():
+            rows = missing(server, self._plan.amounts, self._lines)
+            if not rows or self._is_over(f"{server.variant.name}, {server.page_cache}"):
+                continue
+            setting = replace(self._setting, page_cache=server.page_cache)
+            try:
+                with running(setting, server.variant) as session:
+                    self._on(session, server, rows)
+            except Exception as error:
+                self._failed(error, **key_of(server, rows[0], self._plan.amounts))
+
+    def file(self, models: Path) -> None:
+        """The row that needs no ComfyUI."""
+        key = {"variant": file_loads.VARIANT, "row": file_loads.ROW, "page_cache": "as said"}
+        key |= {"amount": str(self._plan.amounts.count)}
+        if self._lines.has(**key) or self._is_over(file_loads.ROW):
+            return
+        try:
+            rows = file_loads.bench(file_loads.largest(models), self._plan.amounts.count)
+        except Exception as error:
+            self._failed(error, **key)
+            return
+        _say(self._lines.add(**key, bench=rows))
+
+    def _on(self, session: Session, server: Server, rows: Sequence[Row]) -> None:
+        base: list[float] = []
+        for row in rows:
+            key = key_of(server, row, self._plan.amounts)
+            if self._is_over(f"{server.variant.name} {row.name}"):
+                return
+            try:
+                session.prepare(row.uses)
+                if row.shown in ("added", "total") and not base:
+                    base = same_model(session, self._plan.amounts)["seconds"]
+                session.pixels.clear()
+                samples = row.measure(session, self._plan.amounts)
+            except Exception as error:
+                self._failed(error, **key)
+                continue
+            base = samples["seconds"] if row.name == "same_model" else base
+            about = {"pixels": dict(session.pixels), "reads": len(session.server.reads())}
+            _say(self._lines.add(**key, samples=samples, base=base, **about))
+
+    def _is_over(self, what: str) -> bool:
+        over = time.monotonic() > self._end
+        if over:
+            self.failed = True
+            print(f"{what}: not begun, the time is over; --append goes on", flush=True)
+        return over
+
+    def _failed(self, error: Exception, **key: Any) -> None:
+        self.failed = True
+        text = next(iter(str(error).splitlines()), "") or type(error).__name__
+        _say(self._lines.add(**key, error=text))
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    names = [row.name for row in ROWS]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rows", description=__doc__)
-    parser.add_argument("--rows", default=",".join(names), help=f"of {', '.join(names)}")
-    parser.add_argument("--variants", default="stock,hearth", help=f"of {', '.join(VARIANTS)}")
-    parser.add_argument("--models", type=Path, required=True, help="models folder")
-    parser.add_argument(
-        "--workflow",
-        action="append",
-        required=True,
-        help="A, then B, then C …; FILE=NAME has the diffusion model NAME in it instead",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder; lines go to rows.jsonl")
-    parser.add_argument("--count", type=int, default=5, help="samples a row")
-    parser.add_argument("--starts", type=int, default=1, help="process starts for first_image")
-    parser.add_argument(
-        "--cold", action="store_true", help="drop the models from the page cache before each start"
-    )
-    parser.add_argument("--cpu", action="store_true")
-    given = parser.parse_args(arguments)
-    for asked, known in ((given.rows, names), (given.variants, list(VARIANTS))):
-        unknown = sorted(set(asked.split(",")) - set(known))
-        if unknown:
-            parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
-    return given
+def _say(entry: Entry) -> None:
+    said = entry.get("error") or entry.get("samples") or "measured"
+    if isinstance(said, dict):
+        said = {name: [round(each, 3) for each in values] for name, values in said.items()}
+    print(f"{entry['variant']} {entry['page_cache']} {entry['row']}: {said}", flush=True)
 
 
 def _graph(wish: str) -> dict[str, Any]:
@@ -62,66 +105,33 @@ def _graph(wish: str) -> dict[str, Any]:
     return with_diffusion_model(graph, model) if model else graph
 
 
-def _done(lines: Path) -> set[tuple[str, str]]:
-    if not lines.exists():
-        return set()
-    entries = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
-    return {(entry["variant"], entry["row"]) for entry in entries}
-
-
-def _first_images(plan: Plan, variant: Variant) -> list[Samples]:
-    """Of all process starts but the last."""
-    [row] = [row for row in ROWS if row.name == "first_image"]
-    samples = []
-    for _ in range(plan.starts - 1):
-        with running(plan.setting, variant) as session:
-            samples.append(row.measure(session, 1))
-    return samples
-
-
-def _flat(name: str, samples: Sequence[Samples]) -> list[float]:
-    return [value for each in samples for value in each[name]]
-
-
-def _measure(plan: Plan, variant: Variant, lines: Path, console: Console) -> None:
-    done = _done(lines)
-    rows = [row for row in plan.rows if (variant.name, row.name) not in done]
-    if not rows:
-        return
-    earlier = _first_images(plan, variant) if rows[0].name == "first_image" else []
-    with running(plan.setting, variant) as session:
-        for row in rows:
-            session.pixels.clear()
-            samples = row.measure(session, plan.count)
-            if row.name == "first_image":
-                samples = {name: [*_flat(name, earlier), *samples[name]] for name in samples}
-            entry: dict[str, Any] = {"variant": variant.name, "row": row.name, "samples": samples}
-            entry |= {"pixels": session.pixels, "reads": len(session.server.reads())}
-            entry |= {"page_cache": plan.setting.page_cache} | machine()
-            with lines.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-            shown = {name: [round(each, 3) for each in values] for name, values in samples.items()}
-            console.print(f"{variant.name} {row.name}: {shown}", highlight=False, soft_wrap=True)
+def _plan(given: argparse.Namespace) -> Plan:
+    wanted = set(given.rows.split(","))
+    usual = QUICK if given.quick else Amounts()
+    return Plan(
+        tuple(row for row in ROWS if row.name in wanted),
+        tuple(VARIANTS[name] for name in given.variants.split(",")),
+        tuple(given.page_cache.split(",")),
+        Amounts(given.count or usual.count, given.loop or usual.loop, given.rounds or usual.rounds),
+        given.starts,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when every row of every variant was measured; a variant that fails is named."""
-    given = _parse(arguments)
+    """0 when everything was measured; what failed is a line in the file, too."""
+    names = [*(row.name for row in ROWS), file_loads.ROW]
+    given = parse(arguments, names, VARIANTS)
     graphs = {chr(ord("A") + place): _graph(each) for place, each in enumerate(given.workflow)}
-    wanted = set(given.rows.split(","))
-    rows = tuple(row for row in ROWS if row.name in wanted)
     given.out.mkdir(parents=True, exist_ok=True)
-    cache: Literal["cold", "warm"] = "cold" if given.cold else "warm"
-    setting = Setting(graphs, given.models, given.out, page_cache=cache, cpu=given.cpu)
-    plan = Plan(rows, setting, given.count, given.starts)
-    console, failed = Console(), False
-    for name in given.variants.split(","):
-        try:
-            _measure(plan, VARIANTS[name], given.out / "rows.jsonl", console)
-        except Exception as error:  # the other variants are still worth their time
-            failed = True
-            console.print(f"{name}: FAILED: {error}", highlight=False, soft_wrap=True)
-    return 1 if failed else 0
+    words = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "benchmarks.rows", *words])
+    lines = Lines(given.out / "rows.jsonl", machine() | {"command": command})
+    setting = Setting(graphs, given.models, given.out, cpu=given.cpu)
+    run = Run(_plan(given), setting, lines, given.limit)
+    if file_loads.ROW in given.rows.split(","):
+        run.file(given.models)
+    run.servers()
+    return 1 if run.failed else 0
 
 
 if __name__ == "__main__":

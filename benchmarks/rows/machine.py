@@ -21,6 +21,7 @@ def machine() -> dict[str, str]:
     return {
         "commit": commit,
         "gpu": gpu,
+        "host": platform.node(),
         "torch": importlib.metadata.version("torch"),
         "python": platform.python_version(),
         "cpu": platform.machine(),

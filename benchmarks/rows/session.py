@@ -14,7 +14,10 @@ from benchmarks.harness.client import ComfyClient, Graph
 from benchmarks.harness.comfy_server import ComfyServer
 from benchmarks.harness.workflows import with_lora, with_seed
 from benchmarks.main_job.phase import device_memory_used
+from benchmarks.rows import page_cache
 from benchmarks.rows.variants import Variant
+
+Samples = dict[str, list[float]]
 
 _TIMEOUT_SECONDS = 1800.0
 _SECONDS_TO_UNLOAD = 3.0
@@ -30,6 +33,8 @@ class Session:
     start_seconds: float  # until ComfyUI answered
     ready_seconds: float  # until hearth was ready as well
     pixels: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    """Letters that were requested on this server."""
 
     def __post_init__(self) -> None:
         self.client = ComfyClient(self.server.url)
@@ -42,13 +47,38 @@ class Session:
         if result.status != "success":
             raise RuntimeError(f"{self.variant.name}: {letter} failed: {result.error}")
         self.pixels[f"{letter}/{seed}"] = ",".join(result.pixels)
+        self.used.add(letter)
         return _success_time(result.messages) - started
+
+    @property
+    def letters(self) -> list[str]:
+        """Of the workflows as they were given."""
+        return sorted(letter for letter in self.graphs if "+" not in letter)
+
+    def prepare(self, letters: str) -> None:
+        """Requests each of these once, unless that has been done; it does not count."""
+        for letter in letters:
+            if letter not in self.used:
+                self.request(letter, 9000)
+
+    def unused_letter(self) -> str:
+        """The last workflow, which nobody has asked for yet; throws RuntimeError."""
+        for letter in reversed(self.letters):
+            if letter not in self.used:
+                return letter
+        raise RuntimeError("no workflow is left that this server has not run; give a third one")
+
+    def drop_pages(self) -> None:
+        """Takes the models out of the page cache, as far as nobody has them mapped."""
+        page_cache.drop(self.server.spec.models)
 
     def with_lora(self, letter: str) -> str:
         """The letter of that graph with the first LoRA of the models folder on its model."""
         wanted = f"{letter}+lora"
         if wanted not in self.graphs:
             _, names = self.client.get_any("/models/loras")
+            if not names:
+                raise RuntimeError("there is no file in loras/")
             self.graphs[wanted] = with_lora(self.graphs[letter], names[0])
         return wanted
 
