@@ -25,9 +25,10 @@ class FakeRuntime:
     limits: Any = field(default_factory=hearth.CacheLimits)
 
     host_tier: Any = field(default_factory=lambda: hearth.runtime().host_tier)
+    clock: Any = None
 
     def __post_init__(self) -> None:
-        self.cache = hearth.ModelCache(self.limits, executor=self.executor)
+        self.cache = hearth.ModelCache(self.limits, executor=self.executor, clock=self.clock)
         self.executor.adopt_current_thread()
 
     def kinds(self) -> list[str]:
@@ -40,9 +41,9 @@ class FakeRuntime:
         return dict(events[-1])
 
 
-def make_host(**limits: Any) -> Host:
-    """A host whose executor is the calling thread."""
-    runtime = FakeRuntime(limits=hearth.CacheLimits(**limits))
+def make_host(clock: Any = None, **limits: Any) -> Host:
+    """A host whose executor is the calling thread; without `clock` time is the machine's."""
+    runtime = FakeRuntime(limits=hearth.CacheLimits(**limits), clock=clock)
     adapter = ComfyAdapter(Management(), Torch())
     return Host(
         runtime=runtime,
