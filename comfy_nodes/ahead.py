@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,14 @@ def read_files(tier: Any, paths: Iterable[str]) -> int:
     return begun
 
 
-def register_files(tier: Any, paths: Sequence[str]) -> None:
+def register_files(tier: Any, paths: Sequence[str], register: Callable[[Any], None]) -> None:
     """Registers files for transfers as soon as they are read; blocks, so it has its own thread.
-    REQUIRES: nothing samples meanwhile, which registering would stall."""
+    `register` does it where that stalls nothing."""
     for path in paths:
         try:
             with tier.hold(path) as file:
                 file.read_ahead(wait=True)
-                file.register()
+                register(file)
         except (OSError, RuntimeError, ValueError) as error:
             _LOG.debug("not registered ahead: %s", error)
 

@@ -77,6 +77,7 @@ def compose(repository: Path) -> NodeService:
         prewarm.give_up("this ComfyUI's queue is unfamiliar, nothing can run between prompts")
     keeper = KeeperLink(host.runtime.host_tier, host.models, workflows)
     reports = Reports(host.runtime, seams, config, prewarm, host.adapter.version())
+    reports.show_weights(host.supply.report)
     reports.show_too(keeper=keeper.report, engine=engine.paths.report)
     Routes(host, reports, prewarm, config).install(server.routes, seams)
     seams.record("native_file_check", native_check() is not None)
@@ -131,8 +132,10 @@ def _watch_worker(
     host: Host, node_cache: ComfyNodeCache, seams: Seams, log: LogBridge, engine: Engine
 ) -> BetweenPrompts:
     arrivals = Arrivals(host)
-    UseRecorder(host, arrivals, engine.give_way).install(host.adapter.management, seams)
+    uses = UseRecorder(host, arrivals, engine.give_way)
+    uses.install(host.adapter.management, seams)
     between = BetweenPrompts(host, arrivals, node_cache)
+    between.at_each_gap(uses.end_prompt)
     between.at_each_gap(log.drain)
     between.at_each_gap(host.runtime.host_tier.tidy)
     between.before_each_wait(StartupObjects(host.settings).set_aside)
@@ -153,8 +156,9 @@ def _register_ahead(host: Host, folders: list[Path]) -> None:
     if not host.supply.uses_pins:
         return
     tier, paths = host.runtime.host_tier, files_of_config(host.runtime.config, folders)
+    wanted = (tier, paths, host.supply.work.register)
     work = threading.Thread(
-        target=register_files, args=(tier, paths), name="hearth registering", daemon=True
+        target=register_files, args=wanted, name="hearth registering", daemon=True
     )
     work.start()
 

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from hearth.device import probe
+from hearth.errors import CheckpointCorruptError
 
 from .adapter import ComfyAdapter
-from .held_files import HeldFiles
+from .file_work import FileWork
+from .held_files import HeldFiles, Json
 from .pin_supply import PinSupply, Supplied
 from .stock_loaders import FileStamp
 
 _LOG = logging.getLogger("hearth")
+_GIB = 1 << 30
 
 
 class Feed:
     """What one model's transfers are fed from, as long as the model is kept."""
 
-    def __init__(self, adapter: ComfyAdapter, pins: PinSupply, files: HeldFiles) -> None:
+    def __init__(self, adapter: ComfyAdapter, pins: PinSupply, name: str, files: HeldFiles) -> None:
         self._adapter = adapter
         self._pins = pins
+        self._name = name
         self._files = files
+        self._lost: CheckpointCorruptError | None = None
+        self._supplied: dict[str, Supplied] = {}  # by the class of the module
 
     @property
     def mapped_bytes(self) -> int:
@@ -38,9 +48,32 @@ class Feed:
         they are."""
         self._files.make_ready(is_wanted)
 
+    def check(self, modules: Sequence[Any]) -> None:
+        """To be called before a model works. Where a file is not what was mapped any more the pins
+        are taken back, and ComfyUI reads by itself; throws CheckpointCorruptError where bytes are
+        gone, which would be zeros."""
+        fault = self._files.fault()
+        if fault is not None:
+            _LOG.warning("%s ComfyUI reads it by itself from now on.", fault)
+            self._lost = fault if self._files.lost_bytes() else None
+            self.close(modules)
+        if self._lost is not None:
+            raise self._lost
+
     def give(self, module: Any) -> Supplied:
         """Gives a model its pins, after ComfyUI has prepared it for work."""
-        return self._pins.give(module, self._files.find)
+        found = self._pins.give(module, self._files.find)
+        part = type(module).__name__
+        if self._supplied.get(part) != found:
+            self._supplied[part] = found
+            _LOG.info("weights of %s (%s): %s", self._name, part, _in_words(found))
+        return found
+
+    def report(self) -> Json:
+        """Which of the model's weights come from pins, and how far its files are registered; for
+        any thread."""
+        parts = {part: asdict(found) for part, found in self._supplied.copy().items()}
+        return {"model": self._name, "parts": parts, "files": self._files.report()}
 
     def close(self, modules: Sequence[Any]) -> None:
         """Takes the pins of these models back and lets the files go."""
@@ -57,6 +90,9 @@ class HostSupply:
         self._tier = tier
         self._pins: PinSupply | None = None
         self._enabled: bool | None = None
+        self.work = FileWork()
+        self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
+        self._feeds_lock = threading.Lock()
         self.why_stock = "not looked for yet"
 
     def follow(self, config: Mapping[str, Any]) -> None:
@@ -90,9 +126,23 @@ class HostSupply:
         ComfyUI transfers its own way."""
         if self._pins is None:
             return None
-        feed = Feed(self._adapter, self._pins, HeldFiles(self._tier, stamps))
+        name = " + ".join(os.path.basename(stamp.path) for stamp in stamps)
+        files = HeldFiles(self._tier, stamps, self.work)
+        feed = Feed(self._adapter, self._pins, name, files)
         feed.open()
+        with self._feeds_lock:
+            self._feeds.add(feed)
         return feed
+
+    def report(self) -> Json:
+        """How weights reach the device, in all and of each model; for any thread."""
+        with self._feeds_lock:
+            feeds = list(self._feeds)
+        models = [report for report in (feed.report() for feed in feeds) if report["files"]]
+        parts = [part for model in models for part in model["parts"].values()]
+        names = asdict(Supplied())
+        total = {name: sum(part[name] for part in parts) for name in names}
+        return {"path": self.path, **total, "models": models}
 
     def _why_stock(self, enabled: bool) -> str:
         if not enabled:
@@ -107,3 +157,11 @@ class HostSupply:
         except Exception as error:  # names that change monthly fail in ways nobody lists
             what = f"{type(error).__name__}: {error}"
             return f"this ComfyUI transfers weights in another way ({what})"
+
+
+def _in_words(found: Supplied) -> str:
+    ours = f"{found.modules} modules, {found.bytes / _GIB:.2f} GiB, by hearth's pins"
+    if found.left_to_comfyui == 0:
+        return ours
+    left = f"{found.left_to_comfyui} modules, {found.left_bytes / _GIB:.2f} GiB"
+    return f"{ours}; left to ComfyUI: {left}"

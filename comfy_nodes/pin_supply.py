@@ -39,11 +39,13 @@ FindBytes = Callable[[int, int], FileBytes | None]
 
 @dataclass
 class Supplied:
-    """What the last give() found: modules fed from our pins, and modules left to ComfyUI."""
+    """What one give() found: modules fed from our pins, and modules left to ComfyUI: converted,
+    quantised in a way that is not in the file, or in a file that is not registered there."""
 
     modules: int = 0
     bytes: int = 0
     left_to_comfyui: int = 0
+    left_bytes: int = 0
 
 
 @dataclass
@@ -77,6 +79,7 @@ class PinSupply:
             pin = self._pin_of(model, module, finder)
             if pin is None:
                 found.left_to_comfyui += 1
+                found.left_bytes += _size_of(module)
             else:
                 found.modules += 1
                 found.bytes += pin.numel()
@@ -149,6 +152,11 @@ class _ByDescriptor:
 def _dynamic_modules(root: Any) -> Iterator[Any]:
     """Modules whose weights ComfyUI moves when they are used."""
     return (module for module in root.modules() if "_v" in module.__dict__)
+
+
+def _size_of(module: Any) -> int:
+    tensors = [each for each in (module.weight, module.bias) if each is not None]
+    return sum(int(leaf.nbytes) for each in tensors for leaf in _leaves(each))
 
 
 def _leaves(tensor: Any) -> Iterable[torch.Tensor]:

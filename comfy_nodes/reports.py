@@ -33,10 +33,15 @@ class Reports:
         self._prewarm = prewarm
         self._comfyui = comfyui
         self._more: dict[str, Callable[[], Json]] = {}
+        self._weights: Callable[[], Json] = dict
 
     def show_too(self, **reports: Callable[[], Json]) -> None:
         """Has health() call these as well."""
         self._more |= reports
+
+    def show_weights(self, report: Callable[[], Json]) -> None:
+        """Has models() tell how weights reach the device."""
+        self._weights = report
 
     def health(self) -> Json:
         """State of hearth itself: version, config with its faults, seams, counters."""
@@ -79,6 +84,7 @@ class Reports:
             "stats": self._runtime.cache.stats(),
             "host_memory": self._runtime.host_memory(),
             "host_tier": _host_tier(self._runtime.host_tier.stats()),
+            "weights": self._weights(),
         }
         return _shown(answer)
 
@@ -97,10 +103,20 @@ def _shown(answer: Json) -> Json:
 def _host_tier(stats: Mapping[str, Any]) -> Json:
     """Files whose bytes are in host memory, least recently used first, without their place."""
     files = [
-        {name: value for name, value in file.items() if name != "identity"}
+        {
+            **{name: value for name, value in file.items() if name != "identity"},
+            "bytes": file["identity"].size,
+            "registered": _how_far(file["registered_bytes"], file["identity"].size),
+        }
         for file in stats["files"]
     ]
     return {**stats, "files": files}
+
+
+def _how_far(done: int, size: int) -> str:
+    if done == 0:
+        return "no"
+    return "all" if done >= size else "in part"
 
 
 def _counters(stats: Mapping[str, Any]) -> Json:

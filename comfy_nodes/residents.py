@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 import hearth
@@ -79,6 +79,10 @@ class ResidentModels:
     def with_copies(self) -> list[ResidentModel]:
         """Residents of which the engine has weights of its own."""
         return [each for each in self._kept() if each.copies]
+
+    def kept_but(self, keys: Collection[hearth.ModelKey]) -> list[ResidentModel]:
+        """Residents that are none of these."""
+        return [each for each in self._kept() if each.key not in keys]
 
     def drop_copies(self) -> None:
         """Has the engine let go of its own weights, as ComfyUI lets go of its at `/free`."""

@@ -13,9 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import hearth
+from hearth.errors import CheckpointCorruptError
+
 from .arrivals import Arrivals
 from .host import Host
 from .measure import loaded_bytes
+from .own_pins import give_up_own_pins
 from .residents import ResidentModel
 from .seams import Seams
 
@@ -42,6 +46,8 @@ class UseRecorder:
         self._arrivals = arrivals
         self._before = before or (lambda models: None)
         self._complained = False
+        self._used: set[hearth.ModelKey] = set()  # by the running prompt
+        self._fault: CheckpointCorruptError | None = None
 
     def install(self, management: Any, seams: Seams) -> None:
         """Takes hold of the seam, if it is there."""
@@ -59,15 +65,25 @@ class UseRecorder:
             models = args[0] if args else kwargs.get("models", ())
             self._guarded(lambda: self._before(models))
             work = self._guarded(lambda: self._begin(models)) or []
-            # Outside the guard: an interrupt that ended the wait for a file ends the prompt.
+            # Outside the guard: an interrupt that ended the wait for a file ends the prompt, and
+            # so do bytes that are gone.
             self._host.adapter.stop_if_interrupted()
+            self._raise_fault()
             started = time.perf_counter()
             result = original(*args, **kwargs)
             ms = (time.perf_counter() - started) * 1000.0
             self._guarded(lambda: self._end(work, ms))
+            self._guarded(lambda: self._host.supply.work.follow(models))
             return result
 
         return load_models_gpu
+
+    def end_prompt(self) -> None:
+        """To be called between prompts, and after each."""
+        self._host.supply.work.end_prompt()
+        used, self._used = self._used, set()
+        if used:  # a prompt ran, and with other models perhaps
+            self._guarded(lambda: give_up_own_pins(self._host, used))
 
     def _begin(self, patchers: Any) -> list[_Work]:
         work: list[_Work] = []
@@ -77,10 +93,25 @@ class UseRecorder:
             if resident is None:
                 continue
             self._host.scope.use(resident.key)
+            self._used.add(resident.key)
             if resident.feed is not None and not resident.released:
-                resident.feed.make_ready(lambda: not self._host.adapter.is_interrupted())
+                self._make_ready(resident)
             work.append(_Work(resident, patcher, loaded_bytes(patcher)))
         return work
+
+    def _make_ready(self, resident: ResidentModel) -> None:
+        assert resident.feed is not None
+        try:
+            resident.feed.check(resident.modules())
+        except CheckpointCorruptError as fault:
+            self._fault = fault
+            return
+        resident.feed.make_ready(lambda: not self._host.adapter.is_interrupted())
+
+    def _raise_fault(self) -> None:
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
 
     def _end(self, work: list[_Work], ms: float) -> None:
         for each in work:

@@ -130,11 +130,22 @@ class Management:
         self.emptied += 1
 
 
+class Cuda:
+    """torch.cuda."""
+
+    def __init__(self) -> None:
+        self.waited = 0
+
+    def synchronize(self, device: Device) -> None:
+        self.waited += 1
+
+
 class Torch:
     """torch."""
 
     def __init__(self) -> None:
         self.inference_depth = 0
+        self.cuda = Cuda()
 
     def device(self, kind: str) -> Device:
         return Device(kind)
