@@ -45,6 +45,8 @@ def _text_encoder() -> list[str]:
     llama = importlib.import_module("comfy.text_encoders.llama")
     weights = _on_meta(zimage_models.text_encoder_tensors())
     found = sd.detect_te_model(weights)
+    if not hasattr(sd.TEModel, "QWEN3_4B"):
+        return [f"the text encoder is taken for {found}; this ComfyUI knows no Qwen3-4B"]
     if found != sd.TEModel.QWEN3_4B:
         return [f"the text encoder is taken for {found}, not for Qwen3-4B"]
     module = llama.Qwen3_4B({}, torch.bfloat16, "meta", _operations())

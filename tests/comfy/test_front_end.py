@@ -21,6 +21,8 @@ from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy, StartComfy
 from benchmarks.harness.workflows import examples
 
+pytestmark = pytest.mark.older_too
+
 TOY = [name for name in ui_workflows.SHOWN if not name.startswith("z_image")]
 _DROP = """
 ([text, name]) => {

@@ -12,6 +12,8 @@ from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.live_comfy import LiveComfy, StartComfy
 from benchmarks.harness.workflows import node, sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 A = "toy_sd3_a.safetensors"
 # A pack that is hearth in a ComfyUI without the newer node API.
 _OLD_API = f"""
