@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _CHUNK = 16 << 20
+_THREADS = 16
 
 
 def drop(folder: Path) -> None:
@@ -21,11 +23,20 @@ def drop(folder: Path) -> None:
 
 def fill(folder: Path) -> None:
     """Reads all files below the folder once."""
-    buffer = bytearray(_CHUNK)
-    for file in _files(folder):
-        with file.open("rb", buffering=0) as source:
-            while source.readinto(buffer):
-                pass
+    pieces = [
+        (file, offset)
+        for file in _files(folder)
+        for offset in range(0, file.stat().st_size, _CHUNK)
+    ]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for _ in threads.map(_read, pieces):
+            pass
+
+
+def _read(piece: tuple[Path, int]) -> None:
+    file, offset = piece
+    with file.open("rb", buffering=0) as source:
+        os.pread(source.fileno(), _CHUNK, offset)
 
 
 def _files(folder: Path) -> list[Path]:

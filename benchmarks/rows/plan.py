@@ -64,11 +64,12 @@ def missing(server: Server, amounts: Amounts, lines: Lines) -> Sequence[Row]:
 
 
 def key_of(server: Server, row: Row, amounts: Amounts) -> dict[str, object]:
-    """What tells a line of this server and row from others of this run."""
+    """What tells a line of this server and row from others of this run; which start it was matters
+    to the row about starts alone."""
     return {
         "variant": server.variant.name,
         "row": row.name,
         "page_cache": server.page_cache,
-        "turn": server.turn,
+        "turn": server.turn if row.name == _STARTS else 0,
         "amount": amounts.of(row.amount),
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +16,13 @@ for package in ("comfy_api_simplified", "websockets", "PIL"):
     pytest.importorskip(package, reason=f"NOT RUN, needs {package}: ./dev setup")
 
 from benchmarks.rows import __main__ as rows  # noqa: E402
-from benchmarks.rows import file_loads, report  # noqa: E402
+from benchmarks.rows import file_loads, page_cache, report  # noqa: E402
 from benchmarks.rows.amounts import Amounts  # noqa: E402
 from benchmarks.rows.catalogue import ROWS  # noqa: E402
 from benchmarks.rows.lines import Lines  # noqa: E402
 from benchmarks.rows.plan import Plan, missing  # noqa: E402
 from benchmarks.rows.variants import VARIANTS  # noqa: E402
+from tests.page_cache import all_in_ram, require_droppable  # noqa: E402
 
 BY_NAME = {row.name: row for row in ROWS}
 
@@ -92,6 +95,26 @@ def test_what_was_measured_otherwise_is_no_measurement_of_this(
     tmp_path: Path, other: dict[str, Any]
 ) -> None:
     assert measured(tmp_path, **other) == ["same_model"]
+
+
+def test_more_starts_ask_for_no_other_row_again(tmp_path: Path) -> None:
+    assert measured(tmp_path) == []
+    *_, last = plan("first_image", "same_model", starts=3).servers()
+    first = next(plan("first_image", "same_model").servers())
+    for server in (first, replace(last, variant=first.variant)):
+        found = [row.name for row in missing(server, Amounts(), lines(tmp_path))]
+        assert found == ["first_image"]
+
+
+def test_a_file_that_is_filled_in_is_in_ram(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "a.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(os.urandom(20 << 20))
+    require_droppable(file)
+    page_cache.drop(tmp_path)
+    assert not all_in_ram(file)
+    page_cache.fill(tmp_path)
+    assert all_in_ram(file)
 
 
 def test_a_failure_is_tried_again(tmp_path: Path) -> None:
