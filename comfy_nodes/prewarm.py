@@ -1,6 +1,7 @@
 """What is loaded ahead of need: at start, when the config names something new, or on request.
 
-One item at a time, on the prompt worker between two prompts; a prompt that waits goes first.
+One item at a time, on the prompt worker between two prompts; a prompt that waits goes first, until
+several have (between_prompts.py).
 """
 
 from __future__ import annotations
