@@ -16,7 +16,7 @@ from benchmarks.engine_rows import distances
 from benchmarks.engine_rows.arguments import parse
 from benchmarks.engine_rows.catalogue import ROWS, Amounts, Row, Session
 from benchmarks.engine_rows.makers import Deadline, Maker
-from benchmarks.engine_rows.report import summary
+from benchmarks.engine_rows.report import read, summary, text
 from benchmarks.engine_rows.variants import DEFAULT, VARIANTS, Wanted
 from benchmarks.engine_rows.vram import VramWatch
 from benchmarks.rows import page_cache
@@ -72,7 +72,7 @@ class Plan:
 def _missing(plan: Plan, variant: str, lines: Lines) -> list[Row]:
     def is_there(row: Row) -> bool:
         if row.name == "distance":
-            return (plan.kept / variant / "image.png").exists()
+            return variant in distances.complete(plan.kept, plan.amounts.seeds)
         return lines.find(variant, row.name) is not None
 
     return [row for row in plan.rows if not is_there(row)]
@@ -104,13 +104,14 @@ def _measure(plan: Plan, variant: str, lines: Lines) -> None:
 
 
 def _compare(plan: Plan, lines: Lines) -> None:
-    for variant, found in distances.compare(plan.kept).items():
+    for variant, found in distances.compare(plan.kept, plan.amounts.seeds).items():
         if lines.find(variant, "distance") is None:
             lines.add(variant, "distance", against="stock", **found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when every row of every variant was measured; what failed is a line in the file, too."""
+    """0 when every row of every variant was measured; what failed is a line in the file, too. The
+    table of all lines is left beside them."""
     given = parse(arguments, [row.name for row in ROWS], VARIANTS, ",".join(DEFAULT))
     graph = json.loads(given.workflow.read_text(encoding="utf-8"))
     given.out.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flags=tuple(shlex.split(given.comfy_flags)),
         packs={path.name: path for path in given.pack},
     )
-    loads = (given.loop_seconds, given.overloaded)
+    loads = (given.loop_seconds, given.seeds, given.overloaded)
     amounts = Amounts(given.count, given.size, given.small, *loads)
     asked = set(given.rows.split(","))
     rows = tuple(row for row in ROWS if row.name in asked)
@@ -137,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _measure(plan, variant, lines)
     if "distance" in asked:
         _compare(plan, lines)
+    (given.out / "table.md").write_text(text(read([lines.path])), encoding="utf-8")
     return 1 if any("error" in entry for entry in lines.entries[before:]) else 0
 
 

@@ -17,8 +17,8 @@ def parse(
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.engine_rows",
         description="Measures ComfyUI, ComfyUI with hearth, with its engine's nodes too, hearth "
-        "without ComfyUI and ComfyUI with its TorchCompileModel, each in one process of its own; "
-        "a JSON line a row.",
+        "without ComfyUI, ComfyUI with its TorchCompileModel and with cuDNN's attention, each in "
+        "one process of its own; a JSON line a row, and table.md.",
     )
     _add_places(parser)
     _add_amounts(parser)
@@ -30,8 +30,8 @@ def parse(
         unknown = sorted(set(asked.split(",")) - set(there))
         if unknown:
             parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(there)}")
-    if given.count < 1 or given.loop_seconds < 1 or given.limit <= 0:
-        parser.error("--count and --loop-seconds: 1 or more; --limit: more than 0")
+    if min(given.count, given.seeds, given.loop_seconds) < 1 or given.limit <= 0:
+        parser.error("--count, --seeds and --loop-seconds: 1 or more; --limit: more than 0")
     if (given.out / "rows.jsonl").exists() and not given.append:
         parser.error(f"{given.out.name} has figures already; add --append, or take another --out")
     return given
@@ -54,5 +54,6 @@ def _add_amounts(parser: argparse.ArgumentParser) -> None:
     add("--size", type=int, default=1024)
     add("--small", type=int, default=512)
     add("--loop-seconds", "--seconds", type=float, default=100.0, help="length of the open loops")
+    add("--seeds", type=int, default=10, help="images that are compared between variants")
     add("--overloaded", action="store_true", help="open loops for who cannot keep pace, too")
     add("--limit", type=float, default=240.0, help="seconds a variant may take")

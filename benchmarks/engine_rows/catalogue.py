@@ -25,6 +25,8 @@ class Amounts:
     size: int = 1024
     small: int = 512
     loop_seconds: float = 100.0
+    seeds: int = 10
+    """Images that are compared between variants."""
     overloaded: bool = False
     """Whether who cannot keep pace gets the open loops all the same."""
 
@@ -144,8 +146,9 @@ def _open_loop(session: Session, together: int) -> Samples:
 
 
 def _distance(session: Session) -> Samples:
-    """Compared when all variants have made it, with those that were made before."""
-    session.maker.keep(Wish(_SAME, 1, session.amounts.size), session.kept)
+    """Compared when all variants have made them, with those that were made before."""
+    for seed in range(1, session.amounts.seeds + 1):
+        session.maker.keep(Wish(_SAME, seed, session.amounts.size), session.kept / str(seed))
     return {}
 
 

@@ -1,4 +1,7 @@
-"""How far images and latents of the same prompt and seed are from ComfyUI's."""
+"""How far images and latents of the same prompts and seeds are from ComfyUI's.
+
+Below the folder that they are kept in each seed has one, and in it each variant.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,44 @@ from typing import Any
 _REFERENCE = "stock"
 
 
-def compare(kept: Path) -> dict[str, dict[str, Any]]:
-    """For each folder of a variant beside ComfyUI's; nothing where that is missing."""
-    reference = kept / _REFERENCE
-    if not (reference / "image.png").exists():
+def complete(kept: Path, seeds: int) -> set[str]:
+    """Variants that have an image of every seed from 1 on."""
+    found = [
+        {path.parent.name for path in (kept / str(seed)).glob("*/image.png")}
+        for seed in range(1, seeds + 1)
+    ]
+    return set.intersection(*found) if found else set()
+
+
+def compare(kept: Path, seeds: int) -> dict[str, dict[str, Any]]:
+    """For each variant that is complete; nothing where ComfyUI is not. `psnr_db` and
+    `latents_rel_l2` are means and the rest is the worst of all seeds."""
+    variants = complete(kept, seeds)
+    if _REFERENCE not in variants:
         return {}
-    folders = sorted(path for path in kept.iterdir() if (path / "image.png").exists())
-    return {path.name: distance(path, reference) for path in folders if path != reference}
+    return {
+        variant: _of_seeds(
+            [
+                distance(kept / str(seed) / variant, kept / str(seed) / _REFERENCE)
+                for seed in range(1, seeds + 1)
+            ]
+        )
+        for variant in sorted(variants - {_REFERENCE})
+    }
+
+
+def _of_seeds(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """`psnr_db` is None where all images are equal: those that are leave it out."""
+    noises = [each["psnr_db"] for each in found if each["psnr_db"] is not None]
+    latents = [each["latents_rel_l2"] for each in found]
+    return {
+        "latents_rel_l2": sum(latents) / len(latents),
+        "psnr_db": sum(noises) / len(noises) if noises else None,
+        "worst_psnr_db": min(noises, default=None),
+        "equal_values": min(each["equal_values"] for each in found),
+        "equal_images": len(found) - len(noises),
+        "by_seed": [[each["latents_rel_l2"], each["psnr_db"]] for each in found],
+    }
 
 
 def distance(folder: Path, reference: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The five ways, and two that are asked for by name."""
+"""The six ways, and two that are asked for by name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.engine_rows.comfy_maker import ComfyMaker, compiled
 from benchmarks.engine_rows.headless_maker import HeadlessMaker
 from benchmarks.engine_rows.makers import Deadline, Maker
+from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.listener import Listener
 from benchmarks.harness.workflows import on_engine
 from benchmarks.rows.starting import Setting, running
@@ -17,6 +18,7 @@ from benchmarks.rows.variants import VARIANTS as OF_COMFYUI
 from benchmarks.rows.variants import Variant
 
 Opened = AbstractContextManager[Maker]
+_CUDNN_PACK = REPOSITORY / "benchmarks" / "harness" / "cudnn_pack"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ def _comfyui(variant: Variant, wanted: Wanted, deadline: Deadline) -> Opened:
 
 def _stock(wanted: Wanted, deadline: Deadline) -> Opened:
     return _comfyui(OF_COMFYUI["stock"], wanted, deadline)
+
+
+def _cudnn(wanted: Wanted, deadline: Deadline) -> Opened:
+    """What changes in an image when nothing but the attention's kernel does."""
+    packs = {**wanted.setting.packs, "cudnn": _CUDNN_PACK}
+    setting = replace(wanted.setting, packs=packs)
+    variant = replace(OF_COMFYUI["stock"], name="cudnn")
+    return _comfyui(variant, replace(wanted, setting=setting), deadline)
 
 
 def _hearth(wanted: Wanted, deadline: Deadline) -> Opened:
@@ -73,6 +83,7 @@ def _headless(numbers: str) -> Callable[[Wanted, Deadline], Opened]:
 
 VARIANTS: dict[str, Callable[[Wanted, Deadline], Opened]] = {
     "stock": _stock,
+    "cudnn": _cudnn,
     "hearth": _hearth,
     "engine": _engine,
     "headless": _headless("fast"),
@@ -80,5 +91,5 @@ VARIANTS: dict[str, Callable[[Wanted, Deadline], Opened]] = {
     "headless_parity": _headless("parity"),
     "headless_fp8": _headless("fp8"),
 }
-DEFAULT = ("stock", "hearth", "engine", "headless", "compiled")
+DEFAULT = ("stock", "cudnn", "headless", "hearth", "engine", "compiled")
 """What may fail comes last."""

@@ -48,25 +48,31 @@ def _prepare(folder: Path) -> list[str]:
     return [*options, "--size", "64", "--small", "32", "--count", "1", "--loop-seconds", "2"]
 
 
-def test_one_command_measures_both_and_what_is_missing_is_added(
+WAYS = ("stock", "cudnn", "hearth", "engine", "headless")
+
+
+def test_one_command_measures_all_ways_and_what_is_missing_is_added(
     comfy: Path, tmp_path: Path
 ) -> None:
     command = ["benchmarks.engine_rows", *_prepare(tmp_path)]
     timed = ["first", "new_prompt", "parts", "paced"]
-    rows = ["--rows", ",".join([*timed, "distance"])]
-    done = _run(*command, *rows, "--variants", "stock,headless", COMFYUI_PATH=str(comfy))
+    rows = ["--rows", ",".join([*timed, "distance"]), "--seeds", "2"]
+    done = _run(*command, *rows, "--variants", ",".join(WAYS), COMFYUI_PATH=str(comfy))
     assert done.returncode == 0, done.stdout + done.stderr
     lines = tmp_path / "out" / "rows.jsonl"
     entries = [json.loads(text) for text in lines.read_text(encoding="utf-8").splitlines()]
     measured = {(each["variant"], each["row"]) for each in entries}
-    assert measured >= {(name, row) for name in ("stock", "headless") for row in timed}
+    assert measured >= {(name, row) for name in WAYS for row in timed}
     found = {each["variant"]: each for each in entries if each["row"] == "distance"}
-    assert set(found) == {"headless", "headless_parity"}
+    assert set(found) == {*WAYS[1:], "headless_parity"}
+    assert found["hearth"]["equal_images"] == found["cudnn"]["equal_images"] == 2
     assert all(
         each["latents_rel_l2"] < 1e-4 and each["equal_values"] > 0.99 for each in found.values()
     )
     parts = {each["variant"]: set(each["samples"]) for each in entries if each["row"] == "parts"}
-    assert parts["stock"] == parts["headless"] == {"text", "sampling", "step", "vae", "png"}
+    assert all(parts[name] == {"text", "sampling", "step", "vae", "png"} for name in WAYS)
+    table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    assert "less 3 dB: " in table and "not measured" not in table
     further = ["--variants", "stock,headless,headless_parity", "--append", "--rows", "new_prompt"]
     again = _run(*command, *further, COMFYUI_PATH=str(comfy))
     added = lines.read_text(encoding="utf-8").splitlines()[len(entries) :]

@@ -204,16 +204,34 @@ def test_the_peak_is_the_most_since_it_was_last_asked(
 
 def test_distances_are_those_of_the_kept_files(tmp_path: Path) -> None:
     for name, value in (("stock", 2.0), ("headless", 2.5), ("hearth", 2.0)):
-        (tmp_path / name).mkdir()
-        latents = {"latent_tensor": torch.full((1, 4), value)}
-        save_file(latents, tmp_path / name / "latents.safetensors")
-        pixels = np.full((2, 2, 3), int(value * 10), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / name / "image.png")
-    found = distances.compare(tmp_path)
+        keep(tmp_path / "1" / name, value)
+    found = distances.compare(tmp_path, seeds=1)
     assert set(found) == {"headless", "hearth"}
     assert found["headless"]["latents_rel_l2"] == pytest.approx(0.25)
     assert found["headless"]["psnr_db"] == pytest.approx(34.15, abs=0.01)
-    assert found["hearth"] == {"latents_rel_l2": 0.0, "psnr_db": None, "equal_values": 1.0}
+    equal = {"latents_rel_l2": 0.0, "psnr_db": None, "equal_values": 1.0}
+    assert found["hearth"].items() >= equal.items()
+    assert found["hearth"]["equal_images"] == 1
+
+
+def test_distances_are_means_over_seeds_and_their_worst(tmp_path: Path) -> None:
+    for seed, value in ((1, 2.5), (2, 3.0)):
+        keep(tmp_path / str(seed) / "stock", 2.0)
+        keep(tmp_path / str(seed) / "headless", value)
+    keep(tmp_path / "1" / "hearth", 2.0)  # not made with every seed
+    found = distances.compare(tmp_path, seeds=2)
+    assert set(found) == {"headless"}
+    assert found["headless"]["latents_rel_l2"] == pytest.approx(0.375)
+    assert found["headless"]["psnr_db"] == pytest.approx((34.15 + 28.13) / 2, abs=0.01)
+    assert found["headless"]["worst_psnr_db"] == pytest.approx(28.13, abs=0.01)
+    assert len(found["headless"]["by_seed"]) == 2
+
+
+def keep(folder: Path, value: float) -> None:
+    """A variant's latents and image, all of one value."""
+    folder.mkdir(parents=True)
+    save_file({"latent_tensor": torch.full((1, 4), value)}, folder / "latents.safetensors")
+    Image.fromarray(np.full((2, 2, 3), int(value * 10), np.uint8)).save(folder / "image.png")
 
 
 def entry(variant: str, row: str, vram: float | None = None, **samples: list[float]) -> Any:
@@ -244,6 +262,31 @@ def test_the_table_says_what_is_reached(tmp_path: Path) -> None:
     assert found["VRAM, peak, GiB"] == ["20.0", "21.0", "ComfyUI's: no"]
     paced = found["one request a second: P50, P95, worst"]
     assert paced == ["falls behind: 1.30 an image", "0.70, 0.70, 1.80", "P95 0.9: yes"]
+
+
+def distance(variant: str, psnr: float | None) -> Any:
+    found = {"latents_rel_l2": 1e-3, "psnr_db": psnr, "worst_psnr_db": psnr, "by_seed": [[]] * 10}
+    return entry(variant, "distance") | found
+
+
+def test_images_may_be_3_db_farther_off_than_another_attention_makes_them(tmp_path: Path) -> None:
+    what = "latents from ComfyUI's, rel. L2; images, PSNR"
+    found: dict[str, list[str]] = {}
+    for swapped, own, verdict in (
+        (48.0, 45.1, "yes"),
+        (48.0, 44.9, "no"),
+        (None, 45.0, "no"),  # equal images: nothing was swapped
+        (48.0, None, "yes"),
+        (None, None, "yes"),
+    ):
+        found = shown(tmp_path, [distance("cudnn", swapped), distance("headless", own)])
+        assert found[what][-1].endswith(f"less 3 dB: {verdict}")
+    assert "1.0e-03, images equal, 10 seeds" in found[what]
+    alone = shown(tmp_path, [distance("headless", 45.0)])
+    assert alone[what] == ["1.0e-03, 45.0 dB (worst 45.0), 10 seeds", _UNJUDGED]
+
+
+_UNJUDGED = "ComfyUI with cuDNN's attention less 3 dB"
 
 
 def test_a_failure_is_shown_until_it_was_measured(tmp_path: Path) -> None:
