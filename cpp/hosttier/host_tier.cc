@@ -238,6 +238,7 @@ void HostTier::SetLimits(const HostTierLimits& limits) { impl_->budget().SetLimi
 std::uint64_t HostTier::GiveWay(std::uint64_t bytes) { return impl_->GiveWay(bytes); }
 std::uint64_t HostTier::Tidy() { return impl_->Tidy(); }
 HostTierStats HostTier::Stats() const { return impl_->Stats(); }
+std::uint64_t HostTier::registered_bytes() const { return impl_->budget().registered_bytes(); }
 void HostTier::Shutdown(bool release) { impl_->Shutdown(release); }
 
 }  // namespace hearth

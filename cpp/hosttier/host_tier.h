@@ -104,6 +104,8 @@ class HostTier {
   // GiveWay() for what the limits and the free RAM ask for; returns how many bytes went.
   std::uint64_t Tidy();
   HostTierStats Stats() const;
+  // Of all files; takes no lock that is held while reading or registering.
+  std::uint64_t registered_bytes() const;
 
   // Ends reading; nothing is held any more. `release`: unheld files are released; otherwise, and
   // for held ones, that is left to the end of the process. Idempotent.

@@ -7,6 +7,7 @@
 #include "cache/eviction_policy.h"
 #include "runtime/limits_from_config.h"
 #include "runtime/linux_host_memory.h"
+#include "runtime/unregistered_memory.h"
 
 namespace hearth {
 namespace {
@@ -50,14 +51,20 @@ std::shared_ptr<HostTier> MakeHostTier(std::shared_ptr<const HostMemoryProbe> pr
   return std::make_shared<HostTier>(std::move(parts));
 }
 
+std::shared_ptr<const HostMemoryProbe> MakeCacheProbe(std::shared_ptr<const HostMemoryProbe> probe,
+                                                      std::shared_ptr<const HostTier> tier) {
+  return std::make_shared<UnregisteredMemory>(
+      std::move(probe), [tier = std::move(tier)] { return tier->registered_bytes(); });
+}
+
 }  // namespace
 
 Runtime::Runtime()
     : probe_(std::make_shared<LinuxHostMemory>()),
       executor_(std::make_shared<QueueExecutor>()),
-      cache_(MakeCache(executor_, probe_)),
       devices_(std::make_shared<CudaHost>()),
-      host_tier_(MakeHostTier(probe_, devices_)) {
+      host_tier_(MakeHostTier(probe_, devices_)),
+      cache_(MakeCache(executor_, MakeCacheProbe(probe_, host_tier_))) {
   MutexLock lock(mutex_);
   state_.source = "built-in defaults";
 }

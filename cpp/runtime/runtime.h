@@ -42,6 +42,7 @@ class Runtime {
 
   // ComfyUI's own threshold of free RAM, in bytes.
   void SetActiveHeadroom(std::uint64_t bytes);
+  // What the system says; the cache takes off what its devices hold.
   HostMemory host_memory() const;
 
   // Ends loading and reading; releases the residents or leaves them to the end of the process.
@@ -54,9 +55,9 @@ class Runtime {
 
   std::shared_ptr<const HostMemoryProbe> probe_;
   std::shared_ptr<QueueExecutor> executor_;
-  std::shared_ptr<ModelCache> cache_;
   std::shared_ptr<CudaHost> devices_;
   std::shared_ptr<HostTier> host_tier_;
+  std::shared_ptr<ModelCache> cache_;
   mutable Mutex mutex_;
   ConfigState state_ HEARTH_GUARDED_BY(mutex_);
   std::uint64_t active_headroom_ HEARTH_GUARDED_BY(mutex_) = 0;
