@@ -5,6 +5,11 @@
 
 namespace hearth {
 
+std::string CountedBytes(std::uint64_t count, std::string_view one, std::string_view many) {
+  return std::to_string(count) + (count == 1 ? " byte " : " bytes ") +
+         std::string(count == 1 ? one : many);
+}
+
 void Refuse(const std::string& file_name, const Fault& fault) {
   const std::string tensor = Printable(fault.tensor);
   std::string message = file_name + ": " + fault.what;

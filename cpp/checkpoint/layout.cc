@@ -68,10 +68,11 @@ void CheckFollows(const DataSection& data, const DeclaredTensor& tensor,
   const std::string expected = "data that begins at offset " + std::to_string(free_from) +
                                ", right after " + previous + "; have the file saved again";
   if (tensor.begin > free_from) {
-    Refuse(data.source.name(), {data.InFile(free_from),
-                                std::to_string(tensor.begin - free_from) + " bytes after " +
-                                    previous + " belong to no tensor",
-                                expected, tensor.name});
+    const std::string whose = "after " + previous + " belong";
+    Refuse(data.source.name(),
+           {data.InFile(free_from),
+            CountedBytes(tensor.begin - free_from, whose + "s", whose) + " to no tensor", expected,
+            tensor.name});
   }
   Refuse(data.source.name(), {data.InFile(tensor.begin), "its data overlaps that of " + previous,
                               expected, tensor.name});
@@ -81,10 +82,10 @@ void CheckEnd(const DataSection& data, std::uint64_t data_end) {
   const ByteSource& source = data.source;
   const std::uint64_t data_size = data.size();
   if (data_end > data_size) {
-    const std::string missing = std::to_string(data_end - data_size);
+    const std::string missing = CountedBytes(data_end - data_size, "is", "are");
     Refuse(source.name(),
            {.offset = source.size(),
-            .what = "the file is cut off: " + missing + " bytes are missing at its end",
+            .what = "the file is cut off: " + missing + " missing at its end",
             .expected = source.IsFresh()
                             ? "a complete file; it was written to within the last minute and may "
                               "still be on its way, so try again when the copy or download is done"
@@ -93,7 +94,7 @@ void CheckEnd(const DataSection& data, std::uint64_t data_end) {
   if (data_end < data_size) {
     Refuse(source.name(),
            {.offset = data.InFile(data_end),
-            .what = std::to_string(data_size - data_end) + " bytes belong to no tensor",
+            .what = CountedBytes(data_size - data_end, "belongs", "belong") + " to no tensor",
             .expected = "the end of the file; something was appended to it, so get it again from "
                         "where it came from"});
   }

@@ -64,13 +64,14 @@ std::uint64_t ReadHeaderLength(const ByteSource& source) {
   }
   if (length > size - kLengthBytes) {
     const std::uint64_t missing = length - (size - kLengthBytes);
-    RefuseStart(source, {.offset = size,
-                         .what = "the file is cut off within its header: " +
-                                 std::to_string(missing) + " bytes of the header are missing",
-                         .expected = source.IsFresh()
-                                         ? "a complete file; it may still be on its way, so try "
-                                           "again when the copy or download is done"
-                                         : "a complete file; copy or download it again"});
+    RefuseStart(
+        source,
+        {.offset = size,
+         .what = "the file is cut off within its header: " +
+                 CountedBytes(missing, "of the header is missing", "of the header are missing"),
+         .expected = source.IsFresh() ? "a complete file; it may still be on its way, so try "
+                                        "again when the copy or download is done"
+                                      : "a complete file; copy or download it again"});
   }
   return length;
 }

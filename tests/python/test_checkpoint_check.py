@@ -59,7 +59,7 @@ class TestRefuseIfCorrupt:
 
     def test_bad_file_is_refused_with_name_byte_and_remedy(self, models: Path) -> None:
         with pytest.raises(
-            CheckpointCorruptError, match=r"cut\.sft.*1 bytes are missing"
+            CheckpointCorruptError, match=r"cut\.sft.*1 byte is missing"
         ) as caught:
             refuse_if_corrupt(models / "cut.sft")
         assert caught.value.file_name == "cut.sft"
@@ -316,7 +316,7 @@ class TestCommand:
         shown = capsys.readouterr().out
         assert "1 good, 2 bad, 1 not checked." in shown
         assert "git lfs pull" in shown
-        assert "1 bytes are missing" in shown
+        assert "1 byte is missing" in shown
         assert "left to ComfyUI" in shown
         assert os.path.join("sub", "pointer.safetensors") in shown
 

@@ -68,7 +68,9 @@ TEST(FailingDiskTest, FileCutAtAnyByteIsRefused) {
       SafetensorsIndex::Read(MemorySource(kFile.substr(0, size)));
       ADD_FAILURE() << "accepted at " << size;
     } catch (const CheckpointCorrupt& error) {
-      const std::string missing = std::to_string(kFile.size() - size) + " bytes are missing";
+      const std::size_t count = kFile.size() - size;
+      const std::string missing =
+          std::to_string(count) + (count == 1 ? " byte is missing" : " bytes are missing");
       if (size >= 8 + kHeader.size()) {
         EXPECT_NE(std::string(error.what()).find(missing), std::string::npos) << error.what();
       }
