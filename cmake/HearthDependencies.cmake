@@ -73,5 +73,4 @@ if(HEARTH_TESTS)
     hearth_fetch(googletest https://github.com/google/googletest.git
                  52eb8108c5bdec04579160ae17225d66034bd723)  # 1.17.0
   endif()
-  include(GoogleTest)
 endif()

@@ -16,7 +16,7 @@ import pytest
 from tools.dev import toolchain
 from tools.dev.main import main
 from tools.dev.steps import Step, StepFailed, run_step
-from tools.dev.tally import broken, not_run, read_junit, summary
+from tools.dev.tally import broken, not_run, read_junit, read_programs, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTEST_REPORT = """<testsuites><testsuite>
@@ -141,6 +141,19 @@ def test_a_runner_that_ran_nothing_has_failed(report: str | None, tmp_path: Path
     if report is not None:
         (tmp_path / "report.xml").write_text(report)
     assert read_junit("runner", tmp_path / "report.xml").failed == 1
+
+
+def test_cases_of_programs_are_counted_and_one_that_ended_early_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_text(
+        '<testsuite><testcase name="base" status="run"/>'
+        '<testcase name="cache" status="fail"><failure/></testcase></testsuite>'
+    )
+    (tmp_path / "cases").mkdir()
+    odd = CTEST_REPORT.replace("<failure", "\x01\x7f<failure").encode().replace(b"\x7f", b"\xff")
+    (tmp_path / "cases" / "base_test.xml").write_bytes(odd)
+    outcome = read_programs("runner", tmp_path / "report.xml", tmp_path / "cases")
+    assert (outcome.passed, outcome.failed, outcome.skipped) == (1, 2, 1)
+    assert outcome.failures[-1] == "cache ended before it wrote its report"
 
 
 def test_the_summary_closes_with_the_sum_and_says_every_skip() -> None:

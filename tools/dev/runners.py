@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tools.dev import native
 from tools.dev.places import REPORTS, ROOT, venv_python
 from tools.dev.steps import Step, StepFailed, run_step, say, tail
-from tools.dev.tally import Outcome, broken, not_run, read_junit
+from tools.dev.tally import Outcome, broken, not_run, read_junit, read_programs
 from tools.dev.third_parties import NO_GOOGLETEST, third_parties
 from tools.dev.toolchain import find_toolchain
 
@@ -35,10 +36,14 @@ def run_ctest(runner: str, folder: Path, only: str | None = None) -> Outcome:
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     command: list[str | Path] = [find_toolchain().ctest, "--test-dir", folder, "-j", native.jobs()]
-    command += ["--output-on-failure", "--timeout", "300", "--output-junit", report]
-    command += ["-R", only] if only else []
-    step = Step(runner, command, "", env=SANITIZER_OPTIONS, ok_codes=tuple(range(256)))
-    return _tested(step, report, only)
+    command += ["--output-on-failure", "--timeout", "900", "--output-junit", report]
+    cases = report.with_suffix("")
+    shutil.rmtree(cases, ignore_errors=True)
+    env = {**SANITIZER_OPTIONS, "GTEST_OUTPUT": f"xml:{cases}/"}
+    env |= {"GTEST_FILTER": f"*{only}*"} if only else {}
+    step = Step(runner, command, "", env=env, ok_codes=tuple(range(256)))
+    code = run_step(step)
+    return _told(step, code, read_programs(runner, report, cases))
 
 
 def can_test() -> bool:
@@ -80,6 +85,10 @@ def _tested(step: Step, report: Path, only: str | None) -> Outcome:
     nothing_chosen = only is not None and (code == NO_TESTS_COLLECTED or not outcome.passed)
     if nothing_chosen and outcome.failed == 1 and "no test at all" in outcome.failures[0]:
         return Outcome(step.title)
+    return _told(step, code, outcome)
+
+
+def _told(step: Step, code: int, outcome: Outcome) -> Outcome:
     if code != 0 and not outcome.failed:
         outcome.failed += 1
         outcome.failures.append(f"{step.title} ended with exit code {code}")

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+_NO_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
 @dataclass
 class Outcome:
     """What one runner did; `skips` counts the reasons."""
@@ -39,7 +42,7 @@ def check(runner: str, name: str, problem: str | None) -> Outcome:
 
 
 def read_junit(runner: str, report: Path) -> Outcome:
-    """Counts the cases of a report by pytest or ctest; a missing or broken one is a failure."""
+    """Counts the cases of a report by pytest, ctest or GoogleTest; a missing or broken one is a failure."""
     try:
         cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     except (OSError, ElementTree.ParseError) as error:
@@ -51,6 +54,31 @@ def read_junit(runner: str, report: Path) -> Outcome:
         outcome.failed = 1
         outcome.failures.append(f"{runner} ran no test at all")
     return outcome
+
+
+def read_programs(runner: str, report: Path, cases: Path) -> Outcome:
+    """Counts the cases in the reports of the GoogleTest programs that ctest ran; `report` is ctest's.
+
+    A program that ended before it wrote its own is a failure.
+    """
+    programs = read_junit(runner, report)
+    if not cases.is_dir():
+        return broken(runner, f"no program of {runner} wrote a report: {programs.failures}")
+    outcome = Outcome(runner)
+    for program in ElementTree.parse(report).getroot().iter("testcase"):
+        own = cases / f"{program.get('name')}_test.xml"
+        if own.is_file():
+            for case in ElementTree.fromstring(_clean(own.read_bytes())).iter("testcase"):
+                _count(case, outcome)
+        else:
+            outcome.failed += 1
+            outcome.failures.append(f"{program.get('name')} ended before it wrote its report")
+    return outcome
+
+
+def _clean(report: bytes) -> str:
+    """What XML cannot hold, shown: GoogleTest writes the values of parameters as they are."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", report.decode("utf-8", "replace"))
 
 
 def _count(case: ElementTree.Element, outcome: Outcome) -> None:
