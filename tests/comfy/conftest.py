@@ -71,6 +71,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.xdist_group(lane))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Ends a run that does not keep lanes together: every server would start twice, unnoticed."""
+    if getattr(session.config.option, "loadgroup", False):
+        strays = [item.nodeid for item in session.items if "@" not in item.nodeid]
+        if strays:
+            raise pytest.UsageError(
+                f"pytest {pytest.__version__} does not keep the tests of a lane together, so each "
+                f"server would start twice ({strays[0]}): install tools/requirements-dev.txt"
+            )
+
+
 @pytest.fixture(scope="session")
 def comfy(request: pytest.FixtureRequest) -> Path:
     """The ComfyUI checkout; a test that needs one is skipped where there is none."""
