@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
 _NO_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
@@ -42,7 +41,7 @@ def check(runner: str, name: str, problem: str | None) -> Outcome:
 
 
 def read_junit(runner: str, report: Path) -> Outcome:
-    """Counts the cases of a report by pytest, ctest or GoogleTest; a missing or broken one is a failure."""
+    """Counts the cases of a report; a missing or broken one is a failure."""
     try:
         cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     except (OSError, ElementTree.ParseError) as error:
@@ -57,7 +56,7 @@ def read_junit(runner: str, report: Path) -> Outcome:
 
 
 def read_programs(runner: str, report: Path, cases: Path) -> Outcome:
-    """Counts the cases in the reports of the GoogleTest programs that ctest ran; `report` is ctest's.
+    """Counts the cases of the GoogleTest programs that ctest ran; `report` is ctest's own.
 
     A program that ended before it wrote its own is a failure.
     """
