@@ -220,6 +220,20 @@ def test_sampling_begins_when_the_slice_that_is_under_way_has_ended() -> None:
     assert file.registered_bytes == file.nbytes
 
 
+def test_from_the_moment_comfyui_has_a_model_to_sample_with_nothing_is_registered() -> None:
+    host, file = make_host(), File(Machine(room=8 * _GIB), "a")
+    management: Any = host.adapter.management
+    recorder = UseRecorder(host, Arrivals(host))
+    recorder.install(management, Seams())
+    management.load_models_gpu([sampling()])
+    thread = registering(host.supply.work, file)
+    thread.join(0.05)
+    assert file.asked == 0
+    recorder.end_prompt()
+    thread.join(60)
+    assert file.registered_bytes == file.nbytes
+
+
 def test_what_the_config_names_is_registered_in_the_same_way(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"0" * 4096)

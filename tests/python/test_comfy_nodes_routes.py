@@ -40,6 +40,7 @@ def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tupl
     if ready:
         prewarm.follow({"prewarm_on_startup": False})
     reports = Reports(runtime, Seams(), config, prewarm, "0.33.0")  # type: ignore[arg-type]
+    reports.show_weights(host.supply.report)
     routes = Routes(host, reports, prewarm, FakeConfig(runtime))  # type: ignore[arg-type]
     table = web.RouteTableDef()
     routes.install(table, Seams())
@@ -261,6 +262,22 @@ def test_token_and_header_may_hold_bytes_that_are_no_text(monkeypatch: pytest.Mo
     routes.refuse_strangers(request("Bearer schlüssel\udcff"))
     with pytest.raises(BadRequestError):
         routes.refuse_strangers(request("Bearer schlüssel\udcfe"))
+
+
+def test_files_say_how_far_they_are_registered_and_weights_which_way_they_go() -> None:
+    host = make_host()
+    files = [
+        {"identity": SimpleNamespace(size=8), "name": name, "registered_bytes": done}
+        for name, done in (("a", 8), ("b", 4), ("c", 0))
+    ]
+    host.runtime.host_tier = SimpleNamespace(stats=lambda: {"files": files})
+    [(_, answer)] = ask(host, get("/hearth/models"))
+    found = [
+        (file["name"], file["bytes"], file["registered"]) for file in answer["host_tier"]["files"]
+    ]
+    assert found == [("a", 8, "all"), ("b", 8, "in part"), ("c", 8, "no")]
+    assert answer["weights"]["path"].startswith("ComfyUI's own")
+    assert answer["weights"]["left_bytes"] == 0
 
 
 def test_reading_changes_nothing_and_says_what_there_is() -> None:
