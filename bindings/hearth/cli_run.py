@@ -17,6 +17,7 @@ from hearth.headless.faults import RefusedError
 from hearth.headless.request import Request, prepare
 
 HELP = "run ComfyUI workflows (API format) without ComfyUI, on hearth's own Z-Image engine"
+_VARIABLE = "HEARTH_CONFIG"
 _REFUSED = 2
 _FAILED = 1
 _NUMBERS = {
@@ -43,14 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--latent-out", type=Path, metavar="FILE.safetensors", help="also write the latents")
     add("--json", type=Path, metavar="REPORT", help="also write what happened")
     add("--tokenizer", type=Path, metavar="PATH", help="Qwen's tokenizer, where it is not found")
-    config = os.environ.get("HEARTH_CONFIG")
-    add(
-        "--config",
-        type=Path,
-        default=Path(config) if config else None,
-        metavar="FILE",
-        help="hearth.json; default: the one that HEARTH_CONFIG names",
-    )
+    named = f"hearth.json; default: the one that {_VARIABLE} names"
+    add("--config", type=Path, metavar="FILE", help=named)
     add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     numbers = parser.add_mutually_exclusive_group()
     for name, meaning in _NUMBERS.items():
@@ -62,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0; 1 when a run failed, 2 when it was refused before anything was loaded."""
+    variable = os.environ.get(_VARIABLE)
+    from_variable = arguments.config is None and bool(variable)
     request = Request(
         workflows=arguments.workflows,
         settings=arguments.set,
@@ -72,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         latent_out=arguments.latent_out,
         report=arguments.json,
         tokenizer=arguments.tokenizer,
-        config=arguments.config,
+        config=Path(variable or "") if from_variable else arguments.config,
+        config_named_by=_VARIABLE if from_variable else "--config",
         device=arguments.device,
         numbers=arguments.numbers,
     )
@@ -84,8 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _REFUSED
     for note in (note for plan in job.plans for note in plan.notes):
         print(f"hearth: {printable(note)}", file=sys.stderr)
-    if job.config is not None:
-        hearth.runtime().configure(job.config, arguments.config.name)
+    if request.config is not None and job.config is not None:
+        hearth.runtime().configure(job.config, request.config.name)
     read_ahead(job.plans, job.models)
     os.environ.update(allocator.settings(os.environ))
     try:

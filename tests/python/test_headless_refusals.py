@@ -290,6 +290,18 @@ def test_a_wrong_config_is_told(
     assert [word for word in words if word not in lines[0]] == []
 
 
+def test_a_broken_config_is_told_by_the_name_that_named_it(
+    refused: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "hearth.json").write_text('{"max_cached_models": ')
+    for name, further in (("HEARTH_CONFIG", ()), ("--config", ("--config", "hearth.json"))):
+        monkeypatch.setenv("HEARTH_CONFIG", "hearth.json")
+        code, [line] = refused(graphs.z_image(), *further)
+        assert code == 2
+        assert line.startswith(f"hearth: {name} hearth.json: ")
+        assert ": :" not in line
+
+
 @pytest.mark.parametrize("text", ["", "{}", "no JSON", '{"model": 3}'])
 def test_a_broken_tokenizer_is_told(
     refused: Run, place: Path, monkeypatch: pytest.MonkeyPatch, text: str

@@ -15,6 +15,7 @@ import hearth
 from hearth.headless import nodes_images, nodes_models, nodes_sampling
 from hearth.headless.checks import Plan, PlannedNode
 from hearth.headless.loaders import path_of
+from hearth.headless.out_of_memory import with_room
 from hearth.headless.work import NodeFailedError, Place, RunState, Work, Writing
 
 Tensor = Any
@@ -127,7 +128,7 @@ class Executor:
             inputs[name] = self._outputs[signatures[link.node]][link.output]
         try:
             work = Work(node, inputs, state, self._listener.stepped)
-            self._outputs[signature] = _FUNCTIONS[node.class_name](work)
+            self._outputs[signature] = with_room(work, _FUNCTIONS[node.class_name])
         except Exception as error:  # whatever it is, the job's answer is one line
             raise NodeFailedError(node, error) from error
         seconds = time.perf_counter() - began

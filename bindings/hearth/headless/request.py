@@ -35,6 +35,8 @@ class Request:
     report: Path | None = None
     tokenizer: Path | None = None
     config: Path | None = None
+    config_named_by: str = "--config"
+    """The option or the variable of the environment that names it."""
     device: str | None = None
     """cpu or cuda; None: a GPU where there is one."""
     numbers: Literal["parity", "fast", "fp8"] = "fast"
@@ -156,14 +158,17 @@ def _config_faults(job: Job) -> list[Fault]:
     path = job.request.config
     if path is None:
         return []
+    name = f"{job.request.config_named_by} {path.name}"
     try:
         job.config = path.read_text(encoding="utf-8")
     except OSError as error:
-        return [Fault(f"--config {path.name}: cannot be read: {error.strerror}")]
+        return [Fault(f"{name}: cannot be read: {error.strerror}")]
     except ValueError:
-        return [Fault(f"--config {path.name}: is not text in UTF-8")]
+        return [Fault(f"{name}: is not text in UTF-8")]
     found = hearth.check_config(job.config)
-    return [Fault(f"--config {path.name}: {one['pointer']}: {one['message']}") for one in found]
+    # A fault of the file as a whole is at no place in it.
+    parts = [[name, one["pointer"], one["message"]] for one in found]
+    return [Fault(": ".join(filter(None, each))) for each in parts]
 
 
 def _unwritable(name: str, folder: Path) -> list[Fault]:

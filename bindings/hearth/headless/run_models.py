@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +69,12 @@ class RunModels:
         for place, model in list(self._open.items()):
             if model.key == key:
                 self._open.pop(place).close()
+
+    def keep_only(self, refs: Iterable[ModelRef]) -> None:
+        """Uses no others any longer; `get` has them again."""
+        places = {replace(ref, shift=ModelRef.shift) for ref in refs}
+        for place in set(self._open) - places:
+            self._open.pop(place).close()
 
     def close(self) -> None:
         """Uses none any longer."""
