@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import operator
 import time
 from contextlib import AbstractContextManager
 from typing import Any
 
 from .gathered_pin import PinPart, make_pin
+from .seams import Seams
 
 _GIB = 1 << 30
 _DEVICE_QUESTIONS = (
@@ -22,6 +24,33 @@ _DEVICE_QUESTIONS = (
     "vae_device",
     "vae_offload_device",
 )
+_WRAPPER = "comfy.model_patcher:ModelPatcher.add_wrapper_with_key"
+# What is taken hold of when a node runs, by seam: modules and what they must have.
+_PLACES = {
+    "device_oom": ("comfy.model_management:OOM_EXCEPTION",),
+    "diffusion_forward": (
+        "comfy.patcher_extension:WrappersMP.DIFFUSION_MODEL",
+        "comfy.patcher_extension:CallbacksMP.ON_CLEANUP",
+        "comfy.model_patcher:ModelPatcher.add_callback_with_key",
+        _WRAPPER,
+    ),
+    "interrupt": (
+        "comfy.model_management:processing_interrupted",
+        "comfy.model_management:throw_exception_if_processing_interrupted",
+    ),
+    "loaded_models": (
+        "comfy.model_management:current_loaded_models",
+        "comfy.model_management:free_memory",
+    ),
+    "sampler_function": ("comfy.patcher_extension:WrappersMP.SAMPLER_SAMPLE", _WRAPPER),
+    "sampler_object": ("comfy.samplers:sampler_object",),
+    "seeded_noise": ("comfy.k_diffusion.sampling:default_noise_sampler",),
+}
+# The same where ComfyUI has another way that serves as well.
+_BETTER_PLACES = {
+    "is_oom": ("comfy.model_management:is_oom",),
+    "sampler_progress": ("comfy.utils:model_trange",),
+}
 # Larger than any device, so that ComfyUI unloads whatever it is not told to keep.
 _EVERYTHING = 1e30
 
@@ -38,6 +67,17 @@ class ComfyAdapter:
         """Binds to the ComfyUI of this process; throws ImportError outside of one."""
         management = importlib.import_module("comfy.model_management")
         return cls(management, importlib.import_module("torch"))
+
+    def has(self, seam: str) -> bool:
+        """Whether this ComfyUI has what `record_seams` calls by that name."""
+        return all(map(_is_there, (_PLACES | _BETTER_PLACES)[seam]))
+
+    def record_seams(self, seams: Seams) -> None:
+        """Looks for all that is taken hold of only when a node runs."""
+        for seam in _PLACES:
+            seams.record(seam, self.has(seam))
+        for seam in _BETTER_PLACES:
+            seams.prefer(seam, self.has(seam))
 
     def inference_mode(self) -> AbstractContextManager[Any]:
         """Prompts run in it; models are loaded, patched and dropped in it for the same reason."""
@@ -276,3 +316,12 @@ class ComfyAdapter:
             return importlib.import_module("comfy.cli_args").args
         except (ImportError, AttributeError):
             return None
+
+
+def _is_there(place: str) -> bool:
+    module, _, path = place.partition(":")
+    try:
+        operator.attrgetter(path)(importlib.import_module(module))
+    except (ImportError, AttributeError):
+        return False
+    return True

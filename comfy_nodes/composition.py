@@ -20,7 +20,7 @@ from .ahead import files_of_config, register_files
 from .arrivals import Arrivals
 from .between_prompts import BetweenPrompts
 from .clock import Clock
-from .config_file import ConfigFile, find_sources
+from .config_file import ConfigFile, find_sources, has_system_directories
 from .engine_service import Engine
 from .file_check import native_check
 from .host import Host
@@ -117,6 +117,7 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
     runtime = hearth.runtime()
     adapter = ComfyAdapter.from_comfy()
     runtime.set_active_headroom(adapter.active_headroom())
+    _record_what_is_used_later(seams, adapter)
     return Host(
         runtime=runtime,
         adapter=adapter,
@@ -126,6 +127,16 @@ def _make_host(seams: Seams, node_cache: ComfyNodeCache) -> Host:
         asker=AskerProbe(seams),
         supply=HostSupply(adapter, runtime.host_tier),
     )
+
+
+def _record_what_is_used_later(seams: Seams, adapter: ComfyAdapter) -> None:
+    """Seams that are looked for again whenever they are used, for the report."""
+    adapter.record_seams(seams)
+    server = sys.modules["server"].PromptServer.instance
+    seams.record("node_texts", callable(getattr(server, "send_progress_text", None)))
+    seams.prefer("renamed_nodes", hasattr(server, "node_replace_manager"))
+    folder_paths = importlib.import_module("folder_paths")
+    seams.prefer("system_directories", has_system_directories(folder_paths))
 
 
 def _watch_worker(

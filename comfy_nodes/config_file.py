@@ -44,10 +44,15 @@ def find_sources(repository: Path) -> list[Source]:
     return [*sources, Source("shipped default", repository / "config" / _NAME)]
 
 
+def has_system_directories(folder_paths: Any) -> bool:
+    """Whether this ComfyUI has folders for packs that it shows to no client: `user/__hearth`."""
+    return hasattr(folder_paths, "get_system_user_directory")
+
+
 def _user_directory() -> Path | None:
     try:
         folder_paths = importlib.import_module("folder_paths")
-        if hasattr(folder_paths, "get_system_user_directory"):
+        if has_system_directories(folder_paths):
             return Path(folder_paths.get_system_user_directory("hearth"))
         return Path(folder_paths.get_user_directory()) / "hearth"
     except (ImportError, AttributeError, ValueError):

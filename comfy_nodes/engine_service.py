@@ -13,6 +13,7 @@ from .host import Host
 from .nodes.stock import call_stock
 
 _LOG = logging.getLogger("hearth")
+_NO_WRAPPERS = Refusal("no engine", "this ComfyUI has no wrappers around a diffusion model")
 
 
 class Engine:
@@ -38,6 +39,9 @@ class Engine:
                 f"{name} is not a Z-Image transformer that hearth computes: ComfyUI takes it for "
                 f"{_kind_of(model)} ({fault}). Load it with Load Diffusion Model (hearth)."
             )
+        if not self._adapter.has("diffusion_forward"):
+            self.paths.by_python("transformer", _NO_WRAPPERS)
+            return model
         means = forward.ForwardMeans(self.paths, self._adapter, self._kept_copies(), self._fused)
         around = forward.EngineForward(model, means)
         return self._adapter.with_forward(model, around, around.ended)

@@ -38,6 +38,10 @@ def _native_functions() -> Mapping[str, Callable[..., Any]]:
         _LOG.info("samplers are ComfyUI's own: %s", error)
         return {}
     adapter = ComfyAdapter.from_comfy()
+    lacking = [seam for seam in ("sampler_function", "seeded_noise") if not adapter.has(seam)]
+    if lacking:
+        _LOG.info("samplers are ComfyUI's own: it lacks %s", ", ".join(lacking))
+        return {}
     functions: Mapping[str, Callable[..., Any]] = sampling.functions(
         adapter.progress_range(), seeded_noise=adapter.seeded_noise()
     )

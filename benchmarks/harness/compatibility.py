@@ -28,9 +28,29 @@ SEAMS = {
         "`get`, `get_flags` and `set_flag` of the prompt queue: work between prompts",
         "no idle eviction, no prewarm; limits are applied when a model is loaded",
     ),
+    "device_oom": (
+        "`comfy.model_management.OOM_EXCEPTION`: which errors are want of GPU memory",
+        "only want of RAM is met",
+    ),
+    "diffusion_forward": (
+        "wrappers around a diffusion model, and the callback after it (`comfy.patcher_extension`)",
+        "hearth's engine does not compute inside ComfyUI",
+    ),
     "executing_context": (
         "`comfy_execution.utils.get_executing_context`: which node and prompt asks",
         "events name neither",
+    ),
+    "interrupt": (
+        "`comfy.model_management`'s question whether the user wants the end of the prompt",
+        "files that are being read for a prompt are read to their end",
+    ),
+    "is_oom": (
+        "`comfy.model_management.is_oom`: the same question for all kinds of device",
+        "`device_oom` alone says so",
+    ),
+    "loaded_models": (
+        "`current_loaded_models` and `free_memory`: taking one model off its device",
+        "what is evicted leaves VRAM when nobody holds it",
     ),
     "loader:CheckpointLoaderSimple": ("the method of the stock loader", "loaded by ComfyUI alone"),
     "loader:UNETLoader": ("the method of the stock loader", "loaded by ComfyUI alone"),
@@ -49,12 +69,40 @@ SEAMS = {
         "`execution.PromptExecutor`: the cache of node outputs",
         "what lingers is not freed on demand",
     ),
+    "node_texts": (
+        "`PromptServer.send_progress_text`: a text at a node",
+        "it is in the log and at `/hearth/events` only",
+    ),
     "out_of_memory": (
         "where ComfyUI runs a node: one more try after an eviction",
         "an error ends the prompt",
     ),
     "prewarm": ("`execution.validate_inputs`, and the node cache", "nothing is loaded ahead"),
+    "renamed_nodes": (
+        "`node_replace_manager`: old names of nodes in a workflow that is prewarmed",
+        "as in this ComfyUI's own prompts, only today's names are known",
+    ),
     "routes": ("`PromptServer.instance.routes`", "no `/hearth/` addresses"),
+    "sampler_function": (
+        "wrappers around a sampler's run (`comfy.patcher_extension`): native steps",
+        "hearth's sampler nodes take ComfyUI's steps",
+    ),
+    "sampler_object": (
+        "`comfy.samplers.sampler_object`: ComfyUI's own sampler by its name",
+        "no `hearth sampler`",
+    ),
+    "sampler_progress": (
+        "`comfy.utils.model_trange`: ComfyUI's progress bar in the console",
+        "tqdm's own",
+    ),
+    "seeded_noise": (
+        "`comfy.k_diffusion.sampling.default_noise_sampler`: the noise that a seed gives",
+        "hearth's sampler nodes take ComfyUI's steps",
+    ),
+    "system_directories": (
+        "`folder_paths.get_system_user_directory`: folders that no client sees",
+        "`hearth.json` is looked for in `user/hearth` rather than `user/__hearth`",
+    ),
     "use_recording": (
         "`comfy.model_management.load_models_gpu`: which model works, and when",
         "idle times count from the last load",
@@ -66,7 +114,7 @@ _HEAD = """# Compatibility
 hearth asks ComfyUI for what it needs and never for its version. This is what it found in two
 versions, both on a CPU (`python -m benchmarks.harness.compatibility` writes this page, and a test
 compares it with the `seams` of `/hearth/health`). What is not found is done without, and that is
-said in the log and at `/hearth/health`.
+said in the log and at `/hearth/health`, unless something else serves as well: that is not missed.
 
 How weights reach a GPU depends on the machine and on ComfyUI's flags as well. It is found out at
 each start and printed there (`weights go by …`): from hearth's mapping of the file where ComfyUI
