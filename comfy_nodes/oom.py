@@ -19,7 +19,7 @@ from hearth.errors import DeviceOutOfMemoryError
 from .cpu_inputs import has_models, on_cpu
 from .host import Host
 from .node_text import NodeTexts
-from .nodes.node import RUNS_AGAIN
+from .nodes.node import RUNS_AGAIN, WRITES
 from .prewarm_workflows import MODEL_TYPES
 from .prompt_scope import Asker
 from .seams import Seams
@@ -123,7 +123,9 @@ class OutOfMemory:
         # What saves or shows may have done half of it already.
         once = getattr(node.owner, "OUTPUT_NODE", False)
         again = not once or getattr(node.owner, RUNS_AGAIN, False)
-        return self._host.settings.transparent and again
+        # What is stock stays stock where `transparent` is off; nodes of ours use the cache anyway.
+        ours = hasattr(node.owner, WRITES)
+        return again and (ours or self._host.settings.transparent)
 
     def _may_use_cpu(self, error: Exception, node: _Node) -> bool:
         # What the host's own memory did not suffice for would take more of it on the CPU.

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from test_nodes import with_hearth_loaders
+from test_nodes_sampling import with_hearth_sampler
 
 from benchmarks.harness.client import PromptFailedError
 from benchmarks.harness.live_comfy import LiveComfy
@@ -162,3 +164,37 @@ def test_a_loader_that_fails_for_want_of_ram_is_not_told_to_sample_smaller(
         hearth.run(sd3_graph(A, seed=860))
     assert "smaller model" in str(failure.value)
     assert "batch" not in str(failure.value)
+
+
+@pytest.mark.parametrize("work", ["sampling", "decoding", "loading"])
+def test_where_stock_loaders_are_stock_hearths_nodes_still_have_an_idle_model_go_and_run_once_more(
+    hearth: LiveComfy, stock: LiveComfy, work: str
+) -> None:
+    hearth.configure(transparent=False)
+    hearth.run(with_hearth_loaders(sd3_graph(B, seed=870)))
+    before = hearth.hearth.last_event()
+    name = f"{A}.planted" if work == "loading" else f"own_{work}"
+    tries = plant(hearth, name, 1)
+    planted = {} if work == "loading" else {work: name}
+    graph = with_hearth_sampler(with_hearth_loaders(short_of_memory(871, **planted)))
+    graph["decode"]["class_type"] = "HearthVAEDecode"
+    assert hearth.run(graph).pixels == stock.run(sd3_graph(A, seed=871)).pixels
+    assert tries() == 2
+    assert hearth.hearth.resident() == {A}
+    (reason,) = reasons(hearth, before)
+    assert "1 model gave way" in reason
+    assert {"loading": "loader", "sampling": "sampler", "decoding": "decode"}[work] in reason
+
+
+def test_where_stock_loaders_are_stock_so_is_what_a_stock_sampler_does_without_memory(
+    hearth: LiveComfy,
+) -> None:
+    hearth.configure(transparent=False)
+    hearth.run(with_hearth_loaders(sd3_graph(B, seed=880)))
+    before = hearth.hearth.last_event()
+    tries = plant(hearth, "stock_sampling", 1)
+    with pytest.raises(PromptFailedError, match=STOCK_ERROR):
+        hearth.run(short_of_memory(881, sampling="stock_sampling"))
+    assert tries() == 1
+    assert hearth.hearth.resident() == {B}
+    assert reasons(hearth, before) == []

@@ -152,6 +152,14 @@ def test_nothing_is_retried_that_saves_or_shows_or_while_hearth_is_off() -> None
     assert (run.tries, run.host.runtime.cache.stats()["resident"]) == (2, 1)
 
 
+def test_hearths_own_nodes_run_once_more_also_while_stock_loaders_are_stock() -> None:
+    run = Run(DeviceError("no room"), host=with_idle_model())
+    run.host.settings.transparent = False
+    prewarm = next(node for node in keeping_nodes() if node.runs_again)
+    run(node_class(prewarm, StockService("off")))
+    assert (run.tries, run.host.runtime.cache.stats()["resident"]) == (2, 0)
+
+
 def test_of_hearths_output_nodes_only_prewarm_runs_once_more() -> None:
     tries = {}
     for node in keeping_nodes():
