@@ -14,7 +14,8 @@ _SECONDS_TO_OPEN = 10.0
 
 
 class Listener:
-    """Collects the data of all JSON events while it is open; a context manager."""
+    """Collects the data of all JSON events, and preview images, while it is open; a context
+    manager."""
 
     def __init__(self, url: str, client_id: str = "listener") -> None:
         self.client_id = client_id
@@ -22,6 +23,8 @@ class Listener:
         """Gets each whole event, on the listener's thread, as it comes."""
         self._url = f"{url.replace('http', 'ws', 1)}/ws?clientId={client_id}"
         self.events: list[dict[str, Any]] = []
+        self.previews: list[bytes] = []
+        """Each as it came: what kind of image in ComfyUI's numbers, then the image."""
         self._socket: ClientConnection | None = None
         self._open = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -51,7 +54,9 @@ class Listener:
         with connect(self._url) as self._socket:
             self._open.set()
             for message in self._socket:
-                if isinstance(message, str):
+                if isinstance(message, bytes):
+                    self.previews.append(message)
+                else:
                     event = json.loads(message)
                     self.events.append(event["data"])
                     if self.told is not None:

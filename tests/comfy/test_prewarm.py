@@ -169,6 +169,51 @@ def test_what_cannot_be_prewarmed_is_told_and_the_server_serves(start_comfy: Sta
     assert len(live.run(sd3_graph(B)).files) == 1
 
 
+def test_models_are_prewarmed_in_the_order_given_as_long_as_the_budget_has_room(
+    start_comfy: StartComfy,
+) -> None:
+    """A checkpoint of the toys has 12 MB and the transformer 3: two checkpoints and it fit."""
+    models = [A, B, C, "toy_mmdit.safetensors"]
+    config = {"budget": {"ram_gib": 0.03}, "max_cached_models": None, "prewarm": {"models": models}}
+    live = start_comfy("tight", hearth=REPOSITORY, config=json.dumps(config))
+    ready = when_ready(live)
+    found = items(live)
+    assert list(found) == models
+    assert [state for state, _ in found.values()] == ["done", "done", "failed", "done"]
+    assert "no room" in found[C][1]
+    assert "RAM budget of 32 MB" in found[C][1]
+    assert ready.reads == [A, B, "toy_mmdit.safetensors"]
+    assert live.hearth.resident() == set(ready.reads)
+    assert "evicted" not in {each["kind"] for each in live.hearth.events()}
+
+
+def test_prompts_that_never_leave_the_queue_empty_do_not_keep_a_prewarm_waiting(
+    hearth: LiveComfy,
+) -> None:
+    def held(name: str, seed: int) -> str:
+        graph = sd3_graph(A, seed=seed)
+        graph["hold"] = node("SpyHold", latent=["sampler", 0], barrier=name)
+        graph["decode"]["inputs"]["samples"] = ["hold", 0]
+        return hearth.client.submit(graph)
+
+    def wait_for_barrier(name: str) -> None:
+        barrier = hearth.server.barriers / f"{name}.held"
+        wait_until(barrier.exists, f"{name} to be held")
+
+    first = held("busy first", seed=630)
+    wait_for_barrier("busy first")
+    assert hearth.client.post("/hearth/prewarm", {"models": [C]})[0] == 202
+    further = [hearth.client.submit(sd3_graph(A, seed=seed)) for seed in (631, 632, 633)]
+    last = held("busy last", seed=634)
+    (hearth.server.barriers / "busy first.go").touch()
+    wait_for_barrier("busy last")
+    assert items(hearth)[C] == ("done", "")
+    assert C in hearth.hearth.resident()
+    (hearth.server.barriers / "busy last.go").touch()
+    ended = [hearth.client.wait(prompt).status for prompt in (first, *further, last)]
+    assert ended == ["success"] * 5
+
+
 def test_a_request_prewarms_a_model_for_the_prompt_that_follows(hearth: LiveComfy) -> None:
     status, answer = hearth.client.post("/hearth/prewarm", {"models": [A]})
     assert (status, answer["items"][0]["state"]) == (200, "done")
