@@ -13,6 +13,9 @@ GOLDENS = Path(__file__).with_name("goldens") / "comfyui_samplers.json"
 SEED = 7
 SHIFT = 3.0
 NAMES = (
+    "euler",
+    "dpmpp_2m",
+    "res_multistep",
     "euler_ancestral",
     "heun",
     "heunpp2",
