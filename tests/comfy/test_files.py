@@ -15,6 +15,8 @@ from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy
 from benchmarks.harness.workflows import sd3_graph
 
+pytestmark = pytest.mark.older_too
+
 
 @pytest.fixture
 def changing(models: Path) -> Path:
