@@ -2,6 +2,9 @@
 
 import sys
 
-from hearth.cli import main
+from hearth.interrupts import ending_at_once
+
+with ending_at_once():
+    from hearth.cli import main
 
 sys.exit(main())

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 import hearth
+from hearth.interrupts import INTERRUPTED, ending_at_once
 
 
 class Command(Protocol):
@@ -37,6 +38,24 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns its exit code."""
+    try:
+        with ending_at_once():
+            command, chosen = _chosen(arguments)
+        code = command.run(chosen)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("hearth: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # that is `| head`, and nothing to tell
+            print(f"hearth: {error.strerror or error}", file=sys.stderr)
+        # What could not be written is not to be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+
+
+def _chosen(arguments: Sequence[str] | None) -> tuple[Command, argparse.Namespace]:
     parser = argparse.ArgumentParser(prog="hearth", description="Keeps diffusion models warm.")
     parser.add_argument("--version", action="version", version=f"hearth {hearth.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -50,16 +69,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for terminals without our letters
-    try:
-        code = commands[chosen.command].run(chosen)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("hearth: interrupted", file=sys.stderr)
-        return 130
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # that is `| head`, and nothing to tell
-            print(f"hearth: {error.strerror or error}", file=sys.stderr)
-        # What could not be written is not to be tried again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+    return commands[chosen.command], chosen

@@ -14,7 +14,8 @@ from hearth.errors import HearthError
 from hearth.headless import allocator
 from hearth.headless.ahead import read_ahead
 from hearth.headless.faults import RefusedError
-from hearth.headless.request import Request, prepare
+from hearth.headless.request import Job, Request, prepare
+from hearth.interrupts import ending_at_once
 
 HELP = "run ComfyUI workflows (API format) without ComfyUI, on hearth's own Z-Image engine"
 _VARIABLE = "HEARTH_CONFIG"
@@ -57,9 +58,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0; 1 when a run failed, 2 when it was refused before anything was loaded."""
+    try:
+        with ending_at_once():
+            job = _prepared(_request(arguments))
+            if job is None:
+                return _REFUSED
+            # Computing imports torch; what is refused is not to wait for that.
+            run_job = importlib.import_module("hearth.headless.job").run_job
+        run_job(job)
+    except HearthError as error:
+        print(f"hearth: {printable(str(error))}", file=sys.stderr)
+        return _FAILED
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> Request:
     variable = os.environ.get(_VARIABLE)
     from_variable = arguments.config is None and bool(variable)
-    request = Request(
+    return Request(
         workflows=arguments.workflows,
         settings=arguments.set,
         models=arguments.models,
@@ -74,25 +90,23 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         numbers=arguments.numbers,
     )
+
+
+def _prepared(request: Request) -> Job | None:
+    """None when it is refused; that is told. The models' files are being read ahead after this."""
     try:
         job = prepare(request)
     except RefusedError as refused:
         for fault in refused.faults:
             print(f"hearth: {fault.line()}", file=sys.stderr)
-        return _REFUSED
+        return None
     for note in (note for plan in job.plans for note in plan.notes):
         print(f"hearth: {printable(note)}", file=sys.stderr)
     if request.config is not None and job.config is not None:
         hearth.runtime().configure(job.config, request.config.name)
     read_ahead(job.plans, job.models)
     os.environ.update(allocator.settings(os.environ))
-    try:
-        # Computing imports torch; what is refused is not to wait for that.
-        importlib.import_module("hearth.headless.job").run_job(job)
-    except HearthError as error:
-        print(f"hearth: {printable(str(error))}", file=sys.stderr)
-        return _FAILED
-    return 0
+    return job
 
 
 def _models() -> Path:

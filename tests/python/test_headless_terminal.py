@@ -75,6 +75,49 @@ def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path, when: str
         Image.open(file).load()
 
 
+# The process sends itself the signal when a module of this name is about to be imported.
+AT_AN_IMPORT = """
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.{handler})
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+runpy.run_module("hearth", run_name="__main__", alter_sys=True)
+"""
+
+
+def interrupted_at(module: str, handler: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = AT_AN_IMPORT.format(module=module, handler=handler)
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["hearth.cli", "hearth.cli_run", "torch", "torch._C", "torch.nn", "hearth.headless.executor"],
+)
+def test_ctrl_c_while_modules_are_imported_ends_it_in_one_line(
+    place: Path, models: Path, module: str
+) -> None:
+    arguments = options(models, [toy_zimage.graph()])
+    done = interrupted_at(module, "default_int_handler", *arguments)
+    assert (done.returncode, done.stderr) == (130, "hearth: interrupted\n")
+    assert not Path("output").exists()
+
+
+def test_a_job_in_the_background_hears_no_ctrl_c(place: Path, models: Path) -> None:
+    done = interrupted_at("torch.nn", "SIG_IGN", *options(models, [toy_zimage.graph()]))
+    assert done.returncode == 0, done.stderr
+    assert Path("output/toy_z_image_a_00001_.png").exists()
+
+
 def test_a_terminal_shows_node_and_steps(place: Path, models: Path) -> None:
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
