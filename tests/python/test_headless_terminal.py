@@ -23,20 +23,20 @@ INTERRUPTIONS = {
     "writing": """
 import threading
 from hearth.headless import image_writer
-write_whole, leave = image_writer.write_whole, image_writer.ImageWriter.__exit__
+write_new, leave = image_writer.write_new, image_writer.ImageWriter.__exit__
 leaving = threading.Event()
-def slow(path, write):
+def slow(paths, write):
     def interrupted(file):
         file.write(b"half"); file.flush()
         os.kill(os.getpid(), signal.SIGINT)
         assert leaving.wait(20)
         file.seek(0)
         write(file)
-    write_whole(path, interrupted)
+    return write_new(paths, interrupted)
 def left(*args):
     leaving.set()
     leave(*args)
-image_writer.write_whole, image_writer.ImageWriter.__exit__ = slow, left
+image_writer.write_new, image_writer.ImageWriter.__exit__ = slow, left
 """,
     # After the first step.
     "sampling": """

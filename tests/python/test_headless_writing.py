@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -22,12 +23,16 @@ from hearth import cli, png, zimage  # noqa: E402
 from hearth.headless import image_writer, images, nodes_sampling  # noqa: E402
 from hearth.headless.image_writer import ImageFile, ImageWriter  # noqa: E402
 from hearth.headless.images import find_series  # noqa: E402
-from hearth.headless.whole_files import write_whole  # noqa: E402
+from hearth.headless.whole_files import write_new, write_whole  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from benchmarks.harness import toy_zimage  # noqa: E402
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
+
+
+def image_file(*paths: Path) -> ImageFile:
+    return ImageFile(lambda: paths, PIXELS, {})
 
 
 def test_the_next_run_samples_while_an_image_is_written(
@@ -75,7 +80,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 def test_a_third_image_waits_for_the_first(held: threading.Event, tmp_path: Path) -> None:
-    files = [ImageFile(tmp_path / f"{number}.png", PIXELS, {}) for number in range(3)]
+    files = [image_file(tmp_path / f"{number}.png") for number in range(3)]
     found: list[bool] = []
     with ImageWriter() as writer:
         for file in files[:2]:
@@ -97,12 +102,13 @@ def test_a_third_image_waits_for_the_first(held: threading.Event, tmp_path: Path
 def test_the_number_of_an_image_under_way_is_taken(held: threading.Event, tmp_path: Path) -> None:
     with ImageWriter() as writer:
         first = find_series(tmp_path, "a", (4, 4), writer.names_in)
-        writer.begin(ImageFile(first.path(0), PIXELS, {}))
-        assert not first.path(0).exists()
+        path = next(first.paths(0))
+        writer.begin(image_file(path))
+        assert not path.exists()
         assert find_series(tmp_path, "a", (4, 4), writer.names_in).number == 2
         assert find_series(tmp_path, "b", (4, 4), writer.names_in).number == 1
         held.set()
-    assert first.path(0).exists()
+    assert path.exists()
 
 
 @pytest.mark.parametrize(
@@ -124,6 +130,70 @@ def test_files_count_where_they_count_in_comfyui_on_linux(
 ) -> None:
     (tmp_path / file).touch()
     assert find_series(tmp_path, "a", (4, 4), lambda folder: []).number == number
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_two_that_write_into_one_folder_at_once_take_nothing_from_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuses(*args: Any) -> None:
+        raise PermissionError(errno.EPERM, "this file system has no links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuses)
+    numbered, written = threading.Barrier(2), [[Path()] * 3, [Path()] * 3]
+
+    def work(who: int) -> None:
+        series = find_series(tmp_path, "a", (4, 4), lambda folder: [])
+        for index in range(3):
+            numbered.wait(20)
+
+            def filled(file: Any, index: int = index) -> None:
+                numbered.wait(20)  # both have the same name in mind, and a whole file next
+                file.write(bytes([who, index]))
+
+            written[who][index] = write_new(series.paths(index), filled)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f"a_{number:05}_.png" for number in range(1, 7)]
+    for who, paths in enumerate(written):
+        assert [path.read_bytes() for path in paths] == [bytes([who, i]) for i in range(3)]
+        assert paths == sorted(paths)
+
+
+def test_an_image_whose_name_another_took_is_told_under_the_name_it_got(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encode, theirs = png.encode, Path("output/toy_z_image_a_00001_.png")
+
+    def slow(*args: Any) -> bytes:
+        theirs.parent.mkdir()
+        theirs.write_text("another's")
+        return encode(*args)
+
+    monkeypatch.setattr(png, "encode", slow)
+    report = run(toy_zimage.graph())
+    mine = "output/toy_z_image_a_00002_.png"
+    assert report["runs"][0]["files"] == [mine]
+    assert f"  {mine}\n" in capsys.readouterr().out
+    assert theirs.read_text() == "another's"
+    Image.open(mine).load()
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    write_whole(pipe, lambda file: file.write(b"x"))
+    reader.join(20)
+    assert got == [b"x"]
+    assert pipe.is_fifo()
 
 
 def test_a_file_may_have_the_longest_name_that_there_is(tmp_path: Path) -> None:
@@ -168,12 +238,12 @@ def test_an_image_that_cannot_be_written_fails_its_node(
 def test_a_later_runs_failure_leaves_the_earlier_runs_image_and_report(
     place: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing, write_whole = threading.Event(), image_writer.write_whole
+    failing, write_new = threading.Event(), image_writer.write_new
     sample, samplings = nodes_sampling._sampled, []
 
-    def late(*args: Any) -> None:
+    def late(*args: Any) -> Path:
         assert failing.wait(60)
-        write_whole(*args)
+        return write_new(*args)
 
     def fails(*args: Any) -> Any:
         samplings.append(1)
@@ -182,7 +252,7 @@ def test_a_later_runs_failure_leaves_the_earlier_runs_image_and_report(
             raise RuntimeError("the device is gone")
         return sample(*args)
 
-    monkeypatch.setattr(image_writer, "write_whole", late)
+    monkeypatch.setattr(image_writer, "write_new", late)
     monkeypatch.setattr(nodes_sampling, "_sampled", fails)
     Path("prompts.txt").write_text("a cat\na dog\n")
     assert cli.main(options(models, [toy_zimage.graph()], "--prompts", "prompts.txt")) == 1

@@ -63,6 +63,9 @@ class RunRecord:
     events: list[dict[str, Any]] = field(default_factory=list)
     """Of the cache, as the trace has them."""
     files: list[Path] = field(default_factory=list)
+    """Under the names that they have got."""
+    latents_file: Path | None = None
+    """One more file."""
     texts: dict[str, str] = field(default_factory=dict)
     latents: Tensor = None
     began: float = field(default_factory=time.perf_counter)
@@ -74,12 +77,16 @@ class RunRecord:
 
     def complete(self) -> None:
         """Waits for the files. Raises NodeFailedError when one could not be written."""
-        self.seconds = self.computing_seconds
+        self.seconds, self.files = self.computing_seconds, []
         for node, file in self.writing:
             try:
-                self.seconds = max(self.seconds, file.result() - self.began)
+                written = file.result()
             except Exception as error:
                 raise NodeFailedError(node, error) from error
+            self.seconds = max(self.seconds, written.at - self.began)
+            self.files.append(written.path)
+        if self.latents_file is not None:
+            self.files.append(self.latents_file)
 
     def count(self, kind: str) -> int:
         """How many events of this kind there were."""
@@ -111,7 +118,7 @@ class Executor:
             self._outputs = {key: out for key, out in self._outputs.items() if key in kept}
             record.computing_seconds = time.perf_counter() - record.began
             record.events = hearth.runtime().cache.events(before, _MANY)
-        record.files, record.writing = state.files, state.writing
+        record.writing = state.writing
         record.texts, record.latents = state.texts, state.latents
         return record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from hearth import png
-from hearth.headless.whole_files import write_whole
+from hearth.headless.whole_files import write_new
 
 _UNDER_WAY = 2
 
@@ -21,11 +21,26 @@ _UNDER_WAY = 2
 class ImageFile:
     """One image on its way to a file."""
 
-    path: Path
+    paths: Callable[[], Iterable[Path]]
+    """Its name, and those to try in turn where that is taken by then; all of one folder."""
     pixels: Any
     """height x width x 3 of uint8, a numpy array."""
     texts: Mapping[str, str]
     """The metadata."""
+
+    @property
+    def planned(self) -> Path:
+        """The first of its names."""
+        return next(iter(self.paths()))
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """One image that is on disk."""
+
+    path: Path
+    at: float
+    """When it was there (perf_counter)."""
 
 
 class ImageWriter:
@@ -48,11 +63,11 @@ class ImageWriter:
     ) -> None:
         self._pool.shutdown()
 
-    def begin(self, image: ImageFile) -> Future[float]:
-        """Returns once fewer than two are under way. The future has the time (perf_counter) at
-        which the file was there, or OSError, or ValueError for what is no image."""
+    def begin(self, image: ImageFile) -> Future[WrittenFile]:
+        """Returns once fewer than two are under way. The future has the file, or OSError, or
+        ValueError for what is no image."""
         self._free.acquire()
-        self._paths.add(image.path)
+        self._paths.add(image.planned)
         try:
             return self._pool.submit(self._write, image)
         except BaseException:
@@ -63,14 +78,14 @@ class ImageWriter:
         """Of the files that are not there yet: nobody else may take them."""
         return [path.name for path in self._paths.copy() if path.parent == folder]
 
-    def _write(self, image: ImageFile) -> float:
+    def _write(self, image: ImageFile) -> WrittenFile:
         try:
             data = png.encode(image.pixels, image.texts)
-            write_whole(image.path, lambda file: file.write(data))
-            return time.perf_counter()
+            path = write_new(image.paths(), lambda file: file.write(data))
+            return WrittenFile(path, time.perf_counter())
         finally:
             self._done(image)
 
     def _done(self, image: ImageFile) -> None:
-        self._paths.discard(image.path)
+        self._paths.discard(image.planned)
         self._free.release()

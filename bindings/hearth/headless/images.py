@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ class Series:
     name: str
     number: int
 
-    def path(self, index: int) -> Path:
-        """Of the image with this index in its batch."""
+    def paths(self, index: int) -> Iterator[Path]:
+        """Of the image with this index in its batch: the name it is to have, and those with the
+        numbers after it, for when somebody else has taken that."""
         name = self.name.replace("%batch_num%", str(index))
-        return self.folder / f"{name}_{self.number + index:05}_.png"
+        for number in itertools.count(self.number + index):
+            yield self.folder / f"{name}_{number:05}_.png"
 
 
 def find_series(out: Path, prefix: str, size: tuple[int, int], under_way: UnderWay) -> Series:

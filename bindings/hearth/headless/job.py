@@ -48,7 +48,7 @@ def _write_latents(job: Job, number: int, record: RunRecord) -> None:
         path = path.with_name(f"{path.stem}_{number:05}_{path.suffix}")
     data = _packed(latents)
     write_whole(path, lambda file: file.write(data))
-    record.files.append(path)
+    record.latents_file = path
 
 
 def _packed(latents: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -47,9 +48,8 @@ def _save(work: Work, folder: Path, prefix: str) -> tuple[Any, ...]:
     series = find_series(folder, prefix, (width, height), writer.names_in)
     texts = {"prompt": json.dumps(work.run.prompt)}
     for index, pixels in enumerate(host_bytes(images)):
-        path = series.path(index)
-        work.run.writing.append((work.node, writer.begin(ImageFile(path, pixels, texts))))
-        work.run.files.append(path)
+        image = ImageFile(functools.partial(series.paths, index), pixels, texts)
+        work.run.writing.append((work.node, writer.begin(image)))
     return (images,)
 
 

@@ -5,27 +5,79 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+_STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+
+Write = Callable[[IO[bytes]], object]
+"""Fills a file."""
+
+
+def write_whole(path: Path, write: Write) -> None:
     """Has `write` fill a file of another name beside it, and renames that when it is done.
 
-    What is interrupted or fails leaves nothing, and what lay there before stays.
+    What is interrupted or fails leaves nothing, and what lay there before stays. What is no file,
+    as /dev/null and /dev/stdout, is written to as it is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (not path.is_file() or path.parent in _STREAMS):
+        with path.open("wb") as stream:
+            write(stream)
+        return
+    with _partial(path.parent, write) as partial:
+        os.replace(partial, path)
+
+
+def write_new(paths: Iterable[Path], write: Write) -> Path:
+    """As `write_whole`, under the first of these names, all of one folder, that nothing has; the
+    name. Nobody's file is replaced, whoever else writes there meanwhile."""
+    names = iter(paths)
+    path = next(names)
+    with _partial(path.parent, write) as partial:
+        while not _given(partial, path):
+            path = next(names)
+    return path
+
+
+def _given(partial: Path, path: Path) -> bool:
+    """Gives a file its name; False when that is taken."""
+    try:
+        os.link(partial, path)
+        return True
+    except FileExistsError:
+        return False
+    except OSError:  # no links in this file system; if it is anything else it is said below
+        return _renamed(partial, path)
+
+
+def _renamed(partial: Path, path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # the name is ours by this
+    except FileExistsError:
+        return False
+    try:
+        os.replace(partial, path)
+    except BaseException:
+        path.unlink()
+        raise
+    return True
+
+
+@contextlib.contextmanager
+def _partial(folder: Path, write: Write) -> Iterator[Path]:
+    """A whole file under a name that nobody looks for; gone when the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
     # Not with the file's name in it, which may be as long as a name can be.
-    descriptor, partial = tempfile.mkstemp(prefix=".hearth.", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=".hearth.", dir=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
-        os.chmod(partial, 0o666 & ~_UMASK)
-        os.replace(partial, path)
-    except BaseException:  # Ctrl-C, too
-        Path(partial).unlink(missing_ok=True)
-        raise
+        os.chmod(name, 0o666 & ~_UMASK)
+        yield Path(name)
+    finally:  # after Ctrl-C, too
+        Path(name).unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from hearth import engine, qwen_tokenizer, zimage
 from hearth.errors import HearthError
 from hearth.headless.checks import PlannedNode
-from hearth.headless.image_writer import ImageWriter
+from hearth.headless.image_writer import ImageWriter, WrittenFile
 from hearth.headless.model_lists import ModelLists
 from hearth.headless.run_models import RunModels
 
@@ -19,8 +19,8 @@ Tensor = Any
 OnStep = Callable[[int, int], None]
 """Gets how many steps are done, and of how many."""
 _EMBEDDINGS = 64
-Writing = tuple[PlannedNode, Future[float]]
-"""A file that a node has begun, and the time (perf_counter) at which it is there."""
+Writing = tuple[PlannedNode, Future[WrittenFile]]
+"""A node, and a file that it has begun."""
 
 
 _TELLING = (HearthError, OSError, RuntimeError, ValueError, MemoryError)
@@ -63,7 +63,6 @@ class RunState:
     prompt: dict[str, Any]
     """The workflow as it runs, for the images' metadata."""
     models: RunModels = field(default_factory=RunModels)
-    files: list[Path] = field(default_factory=list)
     writing: list[Writing] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     """What nodes say, by their ids."""
