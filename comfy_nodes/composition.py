@@ -149,7 +149,7 @@ def _watch_worker(
     between.at_each_gap(uses.end_prompt)
     between.at_each_gap(log.drain)
     between.at_each_gap(host.runtime.host_tier.tidy)
-    between.before_each_wait(StartupObjects(host.settings).set_aside)
+    between.before_each_wait(StartupObjects(host.settings, node_cache.renew_unused).set_aside)
     return between
 
 

@@ -48,6 +48,16 @@ class ComfyNodeCache:
             raise RuntimeError("this ComfyUI has no PromptExecutor that hearth knows")
         return self._make()
 
+    def renew_unused(self) -> None:
+        """Has every executor make its caches anew, but for those that a prompt has used. On the
+        prompt worker, between two prompts."""
+        for executor in list(self._executors):
+            try:
+                if not any(getattr(cache, "initialized", True) for cache in executor.caches.all):
+                    executor.reset()
+            except Exception as error:
+                _LOG.info("ComfyUI's node cache could not be made anew (%s)", error)
+
     @contextmanager
     def prompt_runs(self) -> Iterator[None]:
         """While in it, entries of the prompt that runs are spared."""
@@ -76,6 +86,8 @@ def _remove_from(cache: Any, wanted: set[int], spare_current: bool) -> int:
     entries = getattr(cache, "cache", None)
     if not isinstance(entries, dict):
         return 0
+    # What nodes that expand have run lies in a cache for each of them, where it is kept at all.
+    below = sum(_remove_from(each, wanted, spare_current) for each in _subcaches(cache))
     spared = _current_keys(cache) if spare_current else set()
     doomed = [
         key
@@ -84,7 +96,12 @@ def _remove_from(cache: Any, wanted: set[int], spare_current: bool) -> int:
     ]
     for key in doomed:
         _drop(cache, key)
-    return len(doomed)
+    return below + len(doomed)
+
+
+def _subcaches(cache: Any) -> list[Any]:
+    found = getattr(cache, "subcaches", None)
+    return list(found.values()) if isinstance(found, dict) else []
 
 
 def _current_keys(cache: Any) -> set[Any]:

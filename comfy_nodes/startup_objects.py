@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Callable
 
 from .settings import Settings
 
@@ -19,8 +20,9 @@ _LOG = logging.getLogger("hearth")
 class StartupObjects:
     """Runs on the prompt worker."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, renew_node_caches: Callable[[], None]) -> None:
         self._settings = settings
+        self._renew_node_caches = renew_node_caches
         self._looked = False
 
     def set_aside(self) -> None:
@@ -31,4 +33,7 @@ class StartupObjects:
         if self._settings.gc_freeze:
             gc.freeze()
             count = gc.get_freeze_count()
+            # ComfyUI's node cache is a ring of objects once a prompt was run. Set aside, it and
+            # every model in it would stay for ever when `/free` puts another in its place.
+            self._renew_node_caches()
             _LOG.info("%d objects of the start are set aside from garbage collection", count)

@@ -74,6 +74,17 @@ def test_what_exists_at_the_start_is_set_aside_from_garbage_collection(hearth: L
     assert int(found[1]) > 100_000  # ComfyUI's and torch's modules, not hearth's own
 
 
+def test_the_first_free_of_a_fresh_server_lets_go_of_the_model(start_comfy: StartComfy) -> None:
+    live = start_comfy("fresh", hearth=REPOSITORY)
+    live.run(sd3_graph(A, seed=415))
+    assert live.hearth.resident() == {A}
+    live.client.free()
+    live.wait_until_empty()
+    live.run(sd3_graph(B, seed=415))  # the collection that the worker owed is behind it now
+    assert live.hearth.lingering() == set()
+    assert live.hearth.resident() == {B}
+
+
 def test_events_say_what_was_opened_for_which_node_and_why(hearth: LiveComfy) -> None:
     before = hearth.hearth.last_event()
     result = hearth.run(sd3_graph(A, seed=420))

@@ -22,6 +22,7 @@ class Cache:
         self.cache = dict(entries)
         self.used_generation = dict.fromkeys(entries, 1)
         self.children: dict[str, Any] = {}
+        self.subcaches: dict[str, Any] = {}
         self.cache_key_set = SimpleNamespace(keys={name: name for name in current})
 
 
@@ -63,6 +64,40 @@ def test_a_running_prompt_keeps_what_its_nodes_wait_for() -> None:
     assert cache.cache.keys() == {"now"}
     node_cache.prompt_running = False
     assert node_cache.remove([mine.model]) == 1
+
+
+def test_what_an_expanded_node_has_run_goes_as_well_unless_the_prompt_that_runs_has() -> None:
+    mine, other = Patcher(), Patcher()
+    inner = Cache({"now": [[mine]], "before": [[mine]], "other": [[other]]}, current=("now",))
+    outer, cache = Cache({"x": [[other]]}), Cache({"expanding": [[mine]]})
+    outer.subcaches, cache.subcaches = {"deeper": inner}, {"expanding": outer}
+    node_cache, _executor = install(cache)
+    node_cache.prompt_running = True
+    assert node_cache.remove([mine.model]) == 2
+    assert inner.cache.keys() == {"now", "other"}
+    node_cache.prompt_running = False
+    assert node_cache.remove([mine.model]) == 1
+    assert (list(inner.cache), list(outer.cache)) == (["other"], ["x"])
+
+
+@pytest.mark.parametrize(("used", "times"), [((False, False), 1), ((True, False), 0)])
+def test_only_caches_that_no_prompt_has_used_are_made_anew(
+    used: tuple[bool, ...], times: int
+) -> None:
+    resets: list[bool] = []
+    node_cache, executor = install(None)
+    executor.caches.all = [SimpleNamespace(initialized=each) for each in used]
+    executor.reset = lambda: resets.append(True)
+    node_cache.renew_unused()
+    assert len(resets) == times
+
+
+def test_an_executor_of_another_make_is_not_made_anew() -> None:
+    for caches in (None, SimpleNamespace(), SimpleNamespace(all=[object()])):
+        node_cache, executor = install(None)
+        executor.caches = caches
+        node_cache.renew_unused()  # reset() is not there
+        assert executor.caches is caches
 
 
 def test_a_cache_of_another_make_is_left_alone() -> None:

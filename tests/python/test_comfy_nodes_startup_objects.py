@@ -16,7 +16,28 @@ class Ring:
     """Garbage that only the collector finds."""
 
     def __init__(self) -> None:
-        self.ring = self
+        self.ring: object = self
+
+
+class NodeCache:
+    """ComfyUI's, which once used knows whoever knows it."""
+
+    def __init__(self) -> None:
+        self.user: Ring | None = None
+
+
+class Executor:
+    """Has a cache from the start, as ComfyUI's PromptExecutor."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.cache = NodeCache()
+
+
+def nothing() -> None:
+    """There is no node cache."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +49,13 @@ def unfrozen() -> Iterator[None]:
 
 
 def test_the_collector_passes_over_what_was_there() -> None:
-    StartupObjects(Settings()).set_aside()
+    StartupObjects(Settings(), nothing).set_aside()
     assert gc.get_freeze_count() > 1000
     assert len(gc.get_objects()) < 1000
 
 
 def test_what_came_later_is_collected() -> None:
-    StartupObjects(Settings()).set_aside()
+    StartupObjects(Settings(), nothing).set_aside()
     model = Ring()
     alive = weakref.ref(model)
     del model
@@ -43,7 +64,7 @@ def test_what_came_later_is_collected() -> None:
 
 
 def test_it_is_done_once_before_models_come() -> None:
-    startup = StartupObjects(Settings())
+    startup = StartupObjects(Settings(), nothing)
     startup.set_aside()
     model = Ring()
     startup.set_aside()
@@ -53,6 +74,19 @@ def test_it_is_done_once_before_models_come() -> None:
     assert alive() is None
 
 
+def test_a_node_cache_that_was_there_is_collected_once_another_takes_its_place() -> None:
+    executor = Executor()
+    StartupObjects(Settings(), executor.reset).set_aside()
+    executor.cache.user = Ring()
+    executor.cache.user.ring = executor.cache
+    alive = weakref.ref(executor.cache.user)
+    executor.reset()
+    gc.collect()
+    assert alive() is None
+
+
 def test_it_can_be_turned_off() -> None:
-    StartupObjects(Settings(gc_freeze=False)).set_aside()
+    renewed: list[bool] = []
+    StartupObjects(Settings(gc_freeze=False), lambda: renewed.append(True)).set_aside()
     assert gc.get_freeze_count() == 0
+    assert not renewed
