@@ -38,7 +38,7 @@ struct GroupFiles {
   std::string folder;
   std::string limit;
   std::string usage;
-  std::string inactive_key;
+  std::string prefix;  // of the keys in memory.stat that are about the group and those below
 };
 
 // The process's own group and its ancestors: a limit anywhere above binds as well.
@@ -57,10 +57,9 @@ std::vector<GroupFiles> MemoryGroups(const std::string& root) {
     std::string path = line.substr(second + 1);
     while (true) {
       if (path == "/") path.clear();
-      groups.push_back(
-          v2 ? GroupFiles{base + path, "/memory.max", "/memory.current", "inactive_file"}
-             : GroupFiles{base + path, "/memory.limit_in_bytes", "/memory.usage_in_bytes",
-                          "total_inactive_file"});
+      groups.push_back(v2 ? GroupFiles{base + path, "/memory.max", "/memory.current", ""}
+                          : GroupFiles{base + path, "/memory.limit_in_bytes",
+                                       "/memory.usage_in_bytes", "total_"});
       if (path.empty()) break;
       path.erase(path.rfind('/'));
     }
@@ -72,10 +71,12 @@ void ApplyGroup(const GroupFiles& group, HostMemory& memory) {
   const auto limit = ReadNumber(group.folder + group.limit);
   const auto usage = ReadNumber(group.folder + group.usage);
   if (!limit || !usage) return;
-  // Page cache nobody uses counts as usage of the group but is given back without swapping.
-  const std::uint64_t idle =
-      ReadField(group.folder + "/memory.stat", group.inactive_key, 1).value_or(0);
-  const std::uint64_t busy = *usage > idle ? *usage - idle : 0;
+  // Page cache counts as usage of the group but is given back without swapping. All of it, as in
+  // MemAvailable: a file that was read twice is active, and to spare it a model would have to go.
+  const std::string stat = group.folder + "/memory.stat";
+  const std::uint64_t cached = ReadField(stat, group.prefix + "inactive_file", 1).value_or(0) +
+                               ReadField(stat, group.prefix + "active_file", 1).value_or(0);
+  const std::uint64_t busy = *usage > cached ? *usage - cached : 0;
   const std::uint64_t free = *limit > busy ? *limit - busy : 0;
   memory.total = std::min(memory.total, *limit);
   memory.available = std::min(memory.available, free);

@@ -54,11 +54,11 @@ TEST_F(LinuxHostMemoryTest, ALimitOfAnAncestorBindsToo) {
   EXPECT_EQ(Read().available, kMib / 2);
 }
 
-TEST_F(LinuxHostMemoryTest, PageCacheThatNobodyUsesIsNotTaken) {
+TEST_F(LinuxHostMemoryTest, PageCacheIsNotTaken) {
   Write("/proc/self/cgroup", "0::/\n");
   Write("/sys/fs/cgroup/memory.max", "3145728\n");
   Write("/sys/fs/cgroup/memory.current", "3145728\n");
-  Write("/sys/fs/cgroup/memory.stat", "anon 1048576\ninactive_file 2097152\nactive_file 0\n");
+  Write("/sys/fs/cgroup/memory.stat", "anon 1048576\ninactive_file 1572864\nactive_file 524288\n");
   EXPECT_EQ(Read().available, 2 * kMib);
 }
 
@@ -70,6 +70,8 @@ TEST_F(LinuxHostMemoryTest, TheFirstControlGroupVersionIsReadToo) {
   Write("/sys/fs/cgroup/memory/memory.usage_in_bytes", "4194304\n");
   EXPECT_EQ(Read().total, 2 * kMib);
   EXPECT_EQ(Read().available, 1 * kMib);
+  Write("/sys/fs/cgroup/memory/box/memory.stat", "active_file 9\ntotal_active_file 524288\n");
+  EXPECT_EQ(Read().available, kMib + kMib / 2);
 }
 
 TEST_F(LinuxHostMemoryTest, AMachineThatDoesNotTellIsUnknown) {
