@@ -50,19 +50,23 @@ inline void RunGrid(Index grid, unsigned threads, const std::function<void()>& k
   blockDim = {threads, 1};
   gridDim = grid;
   exchanged.assign(threads, 0.0F);
-  for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y) {
-    for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x) {
-      block_barrier = std::make_unique<std::barrier<>>(static_cast<std::ptrdiff_t>(threads));
-      std::vector<std::jthread> block;
-      for (unsigned i = 0; i < threads; ++i) {
-        block.emplace_back([&kernel, i] {
-          threadIdx = {i, 0};
-          kernel();
-          block_barrier->arrive_and_drop();  // who has returned is not waited for
-        });
+  // The threads stay from block to block: to start them takes longer than all that they compute.
+  std::barrier<> between(static_cast<std::ptrdiff_t>(threads));
+  const auto run_all_blocks = [&](unsigned thread) {
+    threadIdx = {thread, 0};
+    for (unsigned block = 0; block < grid.x * grid.y; ++block) {
+      if (thread == 0) {
+        blockIdx = {block % grid.x, block / grid.x};
+        block_barrier = std::make_unique<std::barrier<>>(static_cast<std::ptrdiff_t>(threads));
       }
+      between.arrive_and_wait();
+      kernel();
+      block_barrier->arrive_and_drop();  // who has returned is not waited for
+      between.arrive_and_wait();
     }
-  }
+  };
+  std::vector<std::jthread> block;
+  for (unsigned i = 0; i < threads; ++i) block.emplace_back(run_all_blocks, i);
 }
 
 }  // namespace hearth::host_kernels
