@@ -15,13 +15,14 @@ import functools
 import http.client
 import itertools
 import json
+import os
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 Graph = dict[str, dict[str, Any]]
@@ -39,6 +40,10 @@ class ClientError(RuntimeError):
 
 class ServerNotRunningError(ClientError, ConnectionError):
     """Nobody answers at that address."""
+
+
+class AddressError(ClientError, ValueError):
+    """That is no address of a server, or no token."""
 
 
 class HearthMissingError(ClientError):
@@ -93,16 +98,29 @@ class Image:
     folder: str
     node_id: str
     _read: Callable[[], bytes] = field(repr=False, compare=False)
+    _saved: dict[Path, tuple[str, str, str]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Which images of the same result are in which files by now."""
 
     def read(self) -> bytes:
         """The file's bytes, fetched now."""
         return self._read()
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the file into a folder, made if needed; its path."""
-        path = Path(folder) / Path(self.filename).name
+        """Writes the file into a folder, below it into its subfolder, both made if needed; its
+        path. Where another image of the same result has that name, it gets a number behind it."""
+        planned = Path(folder, *_parts(self.subfolder), *_parts(self.filename)[-1:])
+        if planned == Path(folder, *_parts(self.subfolder)):
+            raise ClientError(f'the image "{self.filename}" of node {self.node_id} has no name')
+        data, path = self.read(), planned
+        me = (self.folder, self.subfolder, self.filename)
+        for number in itertools.count(2):
+            if self._saved.setdefault(path.absolute(), me) == me:
+                break
+            path = planned.with_name(f"{planned.stem}-{number}{planned.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.read())
+        path.write_bytes(data)
         return path
 
 
@@ -122,8 +140,9 @@ class Client:
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8188", token: str | None = None) -> None:
+        _check_address(url)
         self.url = url.rstrip("/")
-        self._token = token
+        self._authorization = None if token is None else _authorization(token)
 
     def wait_until_ready(self, timeout_s: float = DEFAULT_SECONDS) -> None:
         """Returns when hearth has tried all that it prewarms at start, also while ComfyUI itself is
@@ -201,13 +220,15 @@ class Client:
         return any(each[1] == prompt_id for part in parts for each in part)
 
     def _images(self, outputs: Mapping[str, Any]) -> Iterator[Image]:
+        saved: dict[Path, tuple[str, str, str]] = {}
         for node_id, output in outputs.items():
             for each in output.get("images", ()):
                 query = urllib.parse.urlencode(
                     {name: each[name] for name in ("filename", "subfolder", "type")}
                 )
                 read = functools.partial(self._file, f"/view?{query}")
-                yield Image(each["filename"], each["subfolder"], each["type"], node_id, read)
+                place = each["filename"], each["subfolder"], each["type"]
+                yield Image(*place, node_id, read, saved)
 
     def _file(self, route: str) -> bytes:
         status, data = self._send(route, None)
@@ -228,25 +249,37 @@ class Client:
                     f"what answers at {self.url} is no ComfyUI: {route} gave no JSON", status, None
                 ) from None
         if status in (404, 405) and route.startswith("/hearth/") and answer is None:
-            raise HearthMissingError(
-                f"hearth is not active in the ComfyUI at {self.url}; its log says why"
+            if self._send("/hearth/ready", None)[0] in (404, 405):
+                raise HearthMissingError(
+                    f"hearth is not active in the ComfyUI at {self.url}; its log says why"
+                )
+            method = "GET" if body is None else "POST"
+            raise RequestRefusedError(
+                f"{route}: hearth has no such route for {method}; GET /hearth/ names them all",
+                status,
+                None,
             )
         if status not in ok:
             raise RequestRefusedError(_why_refused(route, status, answer), status, answer)
         return answer
 
     def _send(self, route: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
-        request = urllib.request.Request(self.url + route)
+        try:
+            request = urllib.request.Request(self.url + route)
+        except ValueError as error:
+            raise AddressError(f"{self.url}{route} is no address: {error}") from error
         if body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
-        if self._token is not None:
-            request.add_header("Authorization", f"Bearer {self._token}")
+        if self._authorization is not None:
+            request.add_header("Authorization", self._authorization)
         try:
             with urllib.request.urlopen(request, timeout=_REQUEST_SECONDS) as answer:
                 return int(answer.status), bytes(answer.read())
         except urllib.error.HTTPError as refusal:
             return int(refusal.code), refusal.read()
+        except (ValueError, http.client.InvalidURL) as error:
+            raise AddressError(f"{self.url}{route} is no address: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise ServerNotRunningError(
@@ -260,6 +293,38 @@ def load_workflow(path: str | Path) -> Graph:
     if not isinstance(graph, dict) or isinstance(graph.get("nodes"), list):
         raise ValueError(f'{path} is not in API format: use "Export (API)" in ComfyUI\'s menu')
     return graph
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError as error:
+        raise AddressError(f'"{url}" is no address: {error}') from error
+    if url and "://" not in url:
+        raise AddressError(f'"{url}" is no address: http:// is missing before it')
+    if wrong:
+        raise AddressError(f'"{url}" is no address; one is http://127.0.0.1:8188')
+
+
+def _authorization(token: str) -> str:
+    """The header: bytes of the token as the environment of the server holds them."""
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in token):
+        raise AddressError("the token has a control character in it, e.g. the end of a line")
+    try:
+        return os.fsencode(f"Bearer {token}").decode("latin-1")
+    except UnicodeEncodeError as error:
+        raise AddressError(f"the token is no text: {error.reason}") from None
+
+
+def _parts(place: str) -> tuple[str, ...]:
+    """Names of a path that a server told, whatever it runs on. Raises ClientError for one that
+    leads out of the folder that it is below."""
+    parts = PurePosixPath(place.replace("\\", "/")).parts
+    rooted = place.startswith(("/", "\\")) or PureWindowsPath(place).drive
+    if rooted or ".." in parts or "\0" in place:
+        raise ClientError(f'"{place}" leads out of the folder, so nothing is saved there')
+    return parts
 
 
 def _polls(timeout_s: float, what: str) -> Iterator[int]:
