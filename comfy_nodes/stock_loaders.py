@@ -138,6 +138,41 @@ def find_files(
     )
 
 
+def has_linked_name(loader: StockLoader, inputs: Mapping[str, Any]) -> bool:
+    """Whether another node gives one of the names, which a change check is told as None."""
+    return any(name in inputs and inputs[name] is None for name in loader.folders)
+
+
+def state_of_lists(
+    loader: StockLoader, inputs: Mapping[str, Any], owner: type
+) -> list[tuple[int, int, int]]:
+    """The state of every file that a call may read whose names are not all known yet. Throws as
+    find_files() does for a name that is known."""
+    folder_paths = importlib.import_module("folder_paths")
+    found: list[tuple[int, int, int]] = []
+    for name, folder in loader.folders.items():
+        if inputs.get(name) is not None:
+            places = _places(inputs[name], folder, owner)
+        else:
+            folders = (folder, "vae_approx") if folder == "vae" else (folder,)
+            places = [(each, file) for each in folders for file in _listed(folder_paths, each)]
+        found += [_state(folder_paths.get_full_path(*place)) for place in places]
+    return found
+
+
+def _listed(folder_paths: Any, folder: str) -> list[str]:
+    return list(folder_paths.get_filename_list(folder))
+
+
+def _state(path: str | None) -> tuple[int, int, int]:
+    # A list may be older than its folder.
+    try:
+        state = os.stat(path or "")
+    except OSError:
+        return 0, 0, 0
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
 def make_request(
     loader: StockLoader,
     inputs: Mapping[str, Any],

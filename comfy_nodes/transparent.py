@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping
@@ -25,7 +26,9 @@ from .stock_loaders import (
     StockLoader,
     bind_inputs,
     find_files,
+    has_linked_name,
     make_request,
+    state_of_lists,
 )
 
 _LOG = logging.getLogger("hearth")
@@ -234,9 +237,15 @@ class TransparentLoaders:
             raise
 
     def _stamp(self, wrapped: _Wrapped, inputs: Mapping[str, Any]) -> Any:
-        """The change check: the state of the files. False, which is what ComfyUI takes for a node
-        without a check, when it cannot be told; an exception would rerun the node every time."""
+        """The change check: the state of the files, and of all that the loader lists where a name
+        comes by a link: it runs again for another file's change, and then reads nothing. False,
+        which is what ComfyUI takes for a node without a check, when it cannot be told; an exception
+        would rerun the node every time."""
         try:
+            if has_linked_name(wrapped.loader, inputs):
+                # Short, because ComfyUI puts it into the workflow that it writes into images.
+                state = repr(state_of_lists(wrapped.loader, inputs, wrapped.owner))
+                return hashlib.sha256(state.encode()).hexdigest()
             files = find_files(wrapped.loader, inputs, wrapped.owner)
             with self._host.gate.enter() as is_open:
                 if is_open:

@@ -13,7 +13,7 @@ from benchmarks.harness import toy_models
 from benchmarks.harness.client import PromptFailedError
 from benchmarks.harness.hearth_face import wait_until
 from benchmarks.harness.live_comfy import LiveComfy
-from benchmarks.harness.workflows import sd3_graph
+from benchmarks.harness.workflows import node, sd3_graph
 
 pytestmark = pytest.mark.older_too
 
@@ -45,6 +45,34 @@ def test_replaced_file_is_read_once_and_gives_its_own_pixels(
     assert new == [stock.run(sd3_graph(twin.name)).pixels] * 2
     assert new[0] != old
     assert reads == [changing.name]
+
+
+@pytest.mark.parametrize("loader", ["CheckpointLoaderSimple", "HearthCheckpointLoader"])
+def test_replaced_file_is_noticed_where_another_node_gives_its_name(
+    hearth: LiveComfy, changing: Path, loader: str
+) -> None:
+    graph = sd3_graph(changing.name, seed=130)
+    graph["name"] = node("SpyName", text=changing.name)
+    graph["loader"] = node(loader, ckpt_name=["name", 0])
+    old = hearth.run(graph).pixels
+    toy_models.write_checkpoint(changing, 22)
+    new: list[tuple[str, ...]] = []
+    reads = hearth.reads_during(lambda: new.extend(hearth.run(graph).pixels for _ in range(2)))
+    assert reads == [changing.name]
+    assert new[0] == new[1] != old
+
+
+def test_a_change_of_another_file_reads_nothing_where_another_node_gives_the_name(
+    hearth: LiveComfy, changing: Path
+) -> None:
+    graph = sd3_graph("toy_sd3_a.safetensors", seed=131)
+    graph["name"] = node("SpyName", text="toy_sd3_a.safetensors")
+    graph["loader"] = node("CheckpointLoaderSimple", ckpt_name=["name", 0])
+    old = hearth.run(graph).pixels
+    toy_models.write_checkpoint(changing, 22)
+    new: list[tuple[str, ...]] = []
+    assert hearth.reads_during(lambda: new.append(hearth.run(graph).pixels)) == []
+    assert new == [old]
 
 
 def test_deleted_file_gives_comfyuis_own_answer(

@@ -16,7 +16,7 @@ from fakes.comfy_fakes import Device, FolderPaths, Patcher  # noqa: E402
 from fakes.comfy_host import make_host  # noqa: E402
 from fakes.comfy_loaders import Loads  # noqa: E402
 
-from comfy_nodes import transparent  # noqa: E402
+from comfy_nodes import stock_loaders, transparent  # noqa: E402
 from comfy_nodes.host import Host  # noqa: E402
 from comfy_nodes.seams import Seams  # noqa: E402
 from comfy_nodes.transparent import TransparentLoaders  # noqa: E402
@@ -120,6 +120,29 @@ def test_a_replaced_file_is_read_again_and_the_check_shows_it(folders: dict[str,
     assert len(loads.read) == 2
 
 
+@pytest.mark.parametrize("changed", ["vae/a.safetensors", "vae_approx/b.safetensors"])
+def test_the_check_of_a_linked_name_shows_a_change_of_any_file_that_is_listed(
+    folders: dict[str, Path], changed: str
+) -> None:
+    loads, hook = install(make_host())
+    owner: Any = loads.classes["VAELoader"]
+    before = owner.IS_CHANGED(vae_name=None)
+    assert before
+    assert before == owner.IS_CHANGED(vae_name=None) == hook.stamp("VAELoader", {"vae_name": None})
+    (folders["vae"].parent / changed).write_bytes(b"longer than it was")
+    assert before != owner.IS_CHANGED(vae_name=None)
+
+
+def test_of_two_names_the_one_that_is_known_is_the_only_file_looked_at(
+    folders: dict[str, Path],
+) -> None:
+    loads, _ = install(make_host())
+    owner: Any = loads.classes["DualCLIPLoader"]
+    known = stock_loaders.StockLoader("x", "x", {"one": "vae", "other": "text_encoders"})
+    state = stock_loaders.state_of_lists(known, {"one": "a.safetensors", "other": None}, owner)
+    assert len(state) == 3
+
+
 def test_either_file_of_two_counts(folders: dict[str, Path]) -> None:
     loads, _ = install(make_host())
     loader = loads.classes["DualCLIPLoader"]()
@@ -129,7 +152,7 @@ def test_either_file_of_two_counts(folders: dict[str, Path]) -> None:
     assert len(loads.read) == 2
 
 
-@pytest.mark.parametrize("inputs", [{"unet_name": None}, {}, {"unet_name": "gone.safetensors"}])
+@pytest.mark.parametrize("inputs", [{"unet_name": 3}, {}, {"unet_name": "gone.safetensors"}])
 def test_a_check_that_cannot_tell_says_what_stock_says(
     folders: dict[str, Path], inputs: dict[str, Any]
 ) -> None:

@@ -97,6 +97,30 @@ class SpyHold:
         return (latent,)
 
 
+class _AnyType(str):
+    """Fits every input."""
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+class SpyName:
+    """Hands on a text, as packs do whose node says which file a loader loads."""
+
+    RETURN_TYPES = (_AnyType("*"),)
+    FUNCTION = "say"
+    CATEGORY = "spy"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """Inputs in ComfyUI's form."""
+        return {"required": {"text": ("STRING", {"default": ""})}}
+
+    def say(self, text: str) -> tuple[str]:
+        """The same."""
+        return (text,)
+
+
 class SpyFail:
     """Raises an error."""
 
@@ -200,6 +224,7 @@ class SpyHoldSampling:
 NODE_CLASS_MAPPINGS = {
     "SpyHold": SpyHold,
     "SpyFail": SpyFail,
+    "SpyName": SpyName,
     "SpyOutOfMemory": SpyOutOfMemory,
     "SpyHoldSampling": SpyHoldSampling,
 }

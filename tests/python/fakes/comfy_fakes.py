@@ -204,6 +204,10 @@ class FolderPaths:
             raise FileNotFoundError(f"{name} not found in {folder}")
         return str(path)
 
+    def get_full_path(self, folder: str, name: str) -> str | None:
+        path = self._folders[folder] / name
+        return str(path) if path.is_file() else None
+
     def get_filename_list(self, folder: str) -> list[str]:
         return sorted(path.name for path in self._folders[folder].iterdir())
 
