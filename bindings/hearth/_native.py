@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,23 @@ def build_hint() -> str:
 
 if sys.platform != "linux":
     raise NativeUnavailable(f"hearth's native module runs on Linux only, not on {sys.platform}.")
+
+
+def _in_a_subinterpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # of Python 3.13, and of those before
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        return bool(interpreters.get_current() != interpreters.get_main())
+    return False
+
+
+if _in_a_subinterpreter():  # importing the module there never returns
+    raise NativeUnavailable(
+        "hearth's native module works in Python's main interpreter only, and this is a "
+        "subinterpreter: import hearth in the main one."
+    )
 
 try:
     import hearth._core as _core
