@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -135,8 +136,8 @@ def test_an_open_loop_counts_from_the_moment_a_request_was_due(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(catalogue.time, "time", lambda: now[0])
-    monkeypatch.setattr(catalogue.time, "sleep", sleep)
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
 
     class Busy(Slow):
         def send(self, wish: Wish) -> str:
