@@ -39,6 +39,17 @@ def test_a_workflow_becomes_an_image_with_the_workflow_in_it(run: Run) -> None:
     assert all(each["seconds"] > 0 for each in report["runs"][0]["nodes"])
 
 
+def test_what_was_set_stands_in_the_image_as_in_a_file(run: Run) -> None:
+    workflow = toy_zimage.graph()
+    values = {"seed": 2**64 - 1, "steps": 2, "cfg": 1.5, "denoise": 1, "scheduler": "simple"}
+    settings = [f"--set=sampler.{name}={value}" for name, value in values.items()]
+    run(workflow, further=[*settings, "--set=save.filename_prefix=7"])
+    workflow["sampler"]["inputs"] |= values
+    workflow["save"]["inputs"]["filename_prefix"] = "7"
+    told = Image.open("output/7_00001_.png").text["prompt"]
+    assert told == json.dumps(workflow)  # 2 is not 2.0 and not "2"
+
+
 def test_how_torch_takes_memory_is_the_users_to_say() -> None:
     assert allocator.settings({"PATH": "/bin"}) == {
         "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"

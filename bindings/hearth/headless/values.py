@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -41,6 +42,8 @@ def from_text(input_: Input, text: str) -> Any:
         if text.lower() in _TRUE + _FALSE:
             return text.lower() in _TRUE
         raise WrongValueError(f"{quoted(text)} is neither true nor false")
+    if input_.type in ("INT", "FLOAT"):
+        return _as_in_a_file(text, whole=input_.type == "INT")
     if not input_.is_link:
         return text
     try:
@@ -49,6 +52,16 @@ def from_text(input_: Input, text: str) -> Any:
         raise WrongValueError(
             f'{quoted(text)} is no link; a link is written ["NODE", OUTPUT]'
         ) from None
+
+
+def _as_in_a_file(text: str, *, whole: bool) -> Any:
+    """The number, for the workflow goes into images; what is none is refused as the text it is."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        if not whole and math.isfinite(float(text)):
+            return float(text)
+    return text
 
 
 def check_choice(value: Any, choices: list[str], what: str) -> None:
