@@ -196,6 +196,59 @@ def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path) -> N
     assert pipe.is_fifo()
 
 
+@pytest.fixture
+def full(place: Path) -> Path:
+    """A file that a full disk has no room for."""
+    path = Path("full.safetensors")
+    path.symlink_to("/dev/full")
+    return path
+
+
+def test_latents_that_a_disk_has_no_room_for_are_told_after_the_image(
+    full: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    further = ["--latent-out", str(full)]
+    assert cli.main(options(models, [toy_zimage.graph()], *further)) == 1
+    told = capsys.readouterr()
+    image = "output/toy_z_image_a_00001_.png"
+    assert told.out.splitlines()[-1] == f"  {image}"
+    last = told.err.splitlines()[-1]
+    assert last == "hearth: --latent-out full.safetensors: No space left on device"
+    assert json.loads(Path("report.json").read_text())["runs"][0]["files"] == [image]
+    Image.open(image).load()
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("full.safetensors", "No space left on device"),
+        pytest.param(
+            "/proc/r.json",
+            "No such file",
+            marks=pytest.mark.skipif(
+                not os.access("/proc", os.W_OK), reason="NOT RUN, needs root: /proc is refused"
+            ),
+        ),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_told_with_its_option(
+    full: Path, models: Path, capsys: pytest.CaptureFixture[str], file: str, why: str
+) -> None:
+    assert cli.main(options(models, [toy_zimage.graph()], "--json", file)) == 1
+    told = capsys.readouterr()
+    assert "  output/toy_z_image_a_00001_.png\n" in told.out
+    assert told.err.splitlines()[-1].startswith(f"hearth: --json {file}: {why}")
+
+
+def test_a_failed_run_is_told_also_where_its_report_cannot_be_written(
+    full: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    further = ["--latent-out", str(full), "--json", str(full)]
+    assert cli.main(options(models, [toy_zimage.graph()], *further)) == 1
+    lines = capsys.readouterr().err.splitlines()[-2:]
+    assert [line.split(":")[1].split()[0] for line in lines] == ["--json", "--latent-out"]
+
+
 def test_a_file_may_have_the_longest_name_that_there_is(tmp_path: Path) -> None:
     path = tmp_path / ("a" * 255)
     write_whole(path, lambda file: file.write(b"x"))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from hearth.errors import HearthError
+
 _STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 
 
@@ -28,6 +30,15 @@ def write_whole(path: Path, write: Write) -> None:
         return
     with _partial(path.parent, write) as partial:
         os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def said_of(option: str, path: Path) -> Iterator[None]:
+    """An OSError in the block becomes a HearthError with the option that named the file."""
+    try:
+        yield
+    except OSError as error:
+        raise HearthError(f"{option} {path}: {error.strerror or error}") from error
 
 
 def write_new(paths: Iterable[Path], write: Write) -> Path:
