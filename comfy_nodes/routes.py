@@ -328,8 +328,15 @@ async def _json_object(request: Any) -> dict[str, Any]:
 
 async def _read_body(request: Any) -> bytes:
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _MOST_BODY_BYTES:
-            raise BadRequestError(413, f"the body has more than {_MOST_BODY_BYTES >> 20} MiB")
+    http = importlib.import_module("aiohttp.http_exceptions")
+    web = importlib.import_module("aiohttp.web")
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > _MOST_BODY_BYTES:
+                raise BadRequestError(413, f"the body has more than {_MOST_BODY_BYTES >> 20} MiB")
+    except (http.PayloadEncodingError, web.RequestPayloadError) as error:
+        raise BadRequestError(
+            400, "the body cannot be read: it is not what its Content-Encoding says"
+        ) from error
     return bytes(body)

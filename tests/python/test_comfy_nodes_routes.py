@@ -182,6 +182,7 @@ def test_all_spares_what_is_pinned() -> None:
         (post("/hearth/pin", {"name": "nobody"}), 404),
         (("POST", "/hearth/evict", '{"name": ' + "[" * 100_000, JSON), 400),
         (("POST", "/hearth/evict", b'{"name": "\xff"}', JSON), 400),
+        (("POST", "/hearth/evict", b'{"all": true}', JSON | {"Content-Encoding": "gzip"}), 400),
         (("POST", "/hearth/evict", b" " * (9 << 20) + b'{"all": true}', JSON), 413),
         (post("/hearth/evict", {"all": True}, Origin="http://["), 403),
         # A page whose name was made to resolve to this machine: both headers name its host.
