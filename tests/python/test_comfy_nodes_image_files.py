@@ -61,8 +61,8 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def batch(count: int = 1) -> Images:
-    values = np.random.default_rng(1).random((count, 6, 5, 3), np.float32) * 1.2 - 0.1
+def batch(count: int = 1, channels: int = 3) -> Images:
+    values = np.random.default_rng(1).random((count, 6, 5, channels), np.float32) * 1.2 - 0.1
     return Images(values)
 
 
@@ -94,7 +94,9 @@ def test_while_a_file_is_written_its_number_is_taken_and_its_name_is_not_there(
     async def work() -> None:
         first = asyncio.create_task(files.save(ImageRequest(batch(), "x", {})))
         await asyncio.get_running_loop().run_in_executor(None, written.wait, 20)
-        assert os.listdir(output) == ["x_00001_.png.partial"]
+        (unfinished,) = os.listdir(output)
+        assert unfinished.startswith("x_00001_.~")
+        assert len(unfinished) == len("x_00001_.png")
         assert folders.get_save_image_path("x", str(output), 5, 6)[2] == 2
         assert not first.done()
         go.set()
@@ -114,3 +116,45 @@ def test_a_file_that_cannot_be_written_is_told_and_leaves_nothing(
     with pytest.raises(OSError, match="x_00001_.png could not be written .* No space left"):
         asyncio.run(ImageFiles().save(ImageRequest(batch(), "x", {})))
     assert os.listdir(output) == []
+
+
+def test_a_name_as_long_as_the_folder_takes_is_no_longer_while_it_is_written(output: Path) -> None:
+    prefix = "x" * (os.pathconf(output, "PC_NAME_MAX") - len("_00001_.png"))
+    asyncio.run(ImageFiles().save(ImageRequest(batch(), prefix, {})))
+    assert os.listdir(output) == [f"{prefix}_00001_.png"]
+    with pytest.raises(OSError, match="could not be written .* too long"):
+        asyncio.run(ImageFiles().save(ImageRequest(batch(), f"{prefix}x", {})))
+
+
+def test_two_saves_to_one_name_at_once_leave_one_whole_file(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, encode = threading.Barrier(2, timeout=20), png.encode
+
+    def together(*args: Any) -> bytes:
+        both.wait()
+        data = encode(*args)
+        both.wait()
+        return data
+
+    monkeypatch.setattr(png, "encode", together)
+    numbered = sys.modules["folder_paths"].get_save_image_path
+    first = numbered("x", str(output), 5, 6)
+    monkeypatch.setattr(sys.modules["folder_paths"], "get_save_image_path", lambda *_: first)
+    files, request = ImageFiles(), ImageRequest(batch(), "x", {})
+
+    async def work() -> None:
+        await asyncio.gather(files.save(request), files.save(request))
+
+    asyncio.run(work())
+    assert os.listdir(output) == ["x_00001_.png"]
+    Image.open(output / "x_00001_.png").load()
+
+
+def test_two_channels_are_grey_and_alpha_as_in_comfyui(output: Path) -> None:
+    request = ImageRequest(batch(channels=2), "x", {"prompt": "{}"})
+    asyncio.run(ImageFiles().save(request))
+    image = Image.open(output / "x_00001_.png")
+    expected = np.clip(np.float32(255.0) * request.images[0], 0, 255).astype(np.uint8)
+    assert (image.mode, image.text) == ("LA", {"prompt": "{}"})
+    assert np.array_equal(np.asarray(image), expected)
