@@ -58,9 +58,7 @@ class TestRefuseIfCorrupt:
         refuse_if_corrupt(str(models / "good.safetensors"))
 
     def test_bad_file_is_refused_with_name_byte_and_remedy(self, models: Path) -> None:
-        with pytest.raises(
-            CheckpointCorruptError, match=r"cut\.sft.*1 byte is missing"
-        ) as caught:
+        with pytest.raises(CheckpointCorruptError, match=r"cut\.sft.*1 byte is missing") as caught:
             refuse_if_corrupt(models / "cut.sft")
         assert caught.value.file_name == "cut.sft"
         assert caught.value.byte_offset == len(good_file()) - 1
