@@ -30,15 +30,15 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--out", default="out")
     arguments = parser.parse_args()
-    client, graph = Client(arguments.url), load_workflow(arguments.workflow)
     try:
+        client, graph = Client(arguments.url), load_workflow(arguments.workflow)
         client.wait_until_ready()
         client.prewarm(workflow=graph, dummy_inference=False)
         prompts = [client.submit(with_seed(graph, seed)) for seed in range(arguments.seeds)]
         for prompt in prompts:
             for image in client.wait(prompt).images:
                 print(image.save(arguments.out))
-    except ClientError as error:
+    except (ClientError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

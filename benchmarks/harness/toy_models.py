@@ -9,8 +9,8 @@ not matter there); the cut CLIP-L is a real one of two layers.
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 from pathlib import Path
 
 from benchmarks.harness.safetensors_file import TensorSpec, write_safetensors
@@ -191,4 +191,6 @@ def write_all(models: Path) -> Path:
 
 
 if __name__ == "__main__":
-    write_all(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description="Writes the toy models of the examples.")
+    parser.add_argument("models", type=Path, help="ComfyUI's models folder")
+    write_all(parser.parse_args().models)

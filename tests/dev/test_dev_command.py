@@ -53,6 +53,7 @@ def test_run_without_comfyui_says_how_to_get_one_and_makes_nothing(bare_checkout
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 2
     assert "git clone" in done.stderr
+    assert str(bare_checkout / "nowhere") in done.stderr
     assert sorted(path.name for path in bare_checkout.iterdir()) == ["dev", "tools"]
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from tools.dev import environment, fuzzing, lint, native, stubs
-from tools.dev.places import NO_COMFYUI, ROOT, find_comfyui, venv_python
+from tools.dev.places import ROOT, find_comfyui, no_comfyui, venv_python
 from tools.dev.runners import run_preset_tests, run_pytest
 from tools.dev.steps import StepFailed, say
 from tools.dev.suite import Choice, run_suite
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
     # One that was named is wanted, and is not to be done without.
     wants_comfyui = comfyui is not None or bool(os.environ.get("COMFYUI_PATH"))
     if wants_comfyui and comfyui is None and not {"-h", "--help"} & set(options.rest):
-        for line in NO_COMFYUI:
+        for line in no_comfyui(os.environ["COMFYUI_PATH"]):
             print(line, file=sys.stderr)
         return NO_COMFYUI_CODE
     job = "benchmarks.main_job" if wants_comfyui else "benchmarks.headless_job"

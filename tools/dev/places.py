@@ -16,10 +16,14 @@ TOOLS = BUILD / "tools"
 HEADER_WHEELS = BUILD / "deps"
 PACKAGE = ROOT / "bindings" / "hearth"
 
-NO_COMFYUI = (
-    "No ComfyUI found. Get one: git clone https://github.com/comfyanonymous/ComfyUI ~/ComfyUI",
-    "Or say where yours is: COMFYUI_PATH=/path/to/ComfyUI ./dev run",
-)
+
+def no_comfyui(named: str) -> tuple[str, str]:
+    """What to do when there is none where COMFYUI_PATH says."""
+    return (
+        f"There is no ComfyUI in {named} (COMFYUI_PATH). "
+        "Get one: git clone https://github.com/comfyanonymous/ComfyUI ~/ComfyUI",
+        "Or say where yours is: COMFYUI_PATH=/path/to/ComfyUI ./dev run",
+    )
 
 
 def venv_python() -> Path:
