@@ -89,10 +89,12 @@ class Reports:
         return _shown(answer)
 
     def events(self, after: int) -> Json:
-        """What happened after the event with that number, oldest first."""
+        """What happened after the event with that number, oldest first: as many as fit."""
         events = self._runtime.cache.events(after)
-        last = events[-1]["sequence"] if events else after
-        return _shown({"events": events, "last": last})
+        last = newest = events[-1]["sequence"] if events else after
+        while more := self._runtime.cache.events(newest):
+            newest = more[-1]["sequence"]
+        return _shown({"events": events, "last": last, "newest": newest})
 
 
 def _shown(answer: Json) -> Json:

@@ -293,6 +293,7 @@ def test_reading_changes_nothing_and_says_what_there_is() -> None:
     assert [each["name"] for each in models[1]["resident"]] == ["a"]
     assert [each["kind"] for each in events[1]["events"]] == ["opened"]
     assert events[1]["last"] == 1
+    assert events[1]["newest"] == 1
 
 
 def test_not_ready_is_503() -> None:
