@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-
 from hearth.errors import HearthError
 
 Tensor = Any

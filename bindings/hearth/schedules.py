@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
-
 from hearth.errors import HearthError
 
 Tensor = Any

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from hearth import zimage
 from hearth.errors import HearthError
 from hearth.headless.prefixes import filled, leaves_folder

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-
 from hearth import engine
 from hearth.cli_check import printable
 from hearth.errors import HearthError

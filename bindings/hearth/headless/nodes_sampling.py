@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-
 from hearth import engine, sampling, schedules, step_graphs, zimage
 from hearth.errors import HearthError
 from hearth.headless.run_models import ModelRef

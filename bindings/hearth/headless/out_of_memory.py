@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-
 import hearth
+import torch
 from hearth.errors import DeviceOutOfMemoryError
 from hearth.headless.run_models import ModelRef
 from hearth.headless.work import Work

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 import hearth
+import torch
 from hearth import engine
 from hearth.headless.checks import PlannedNode
 from hearth.headless.loaders import loader_of_class
