@@ -35,14 +35,6 @@ class ImageRequest:
     texts: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Saving:
-    """The places of the images of one request, and all that is still to be written."""
-
-    answers: list[dict[str, str]]
-    written: asyncio.Future[Any]
-
-
 def texts_of(prompt: Any, extra: Mapping[str, Any] | None) -> dict[str, str]:
     """The metadata that ComfyUI writes: the workflow, as JSON."""
     texts = {} if prompt is None else {"prompt": json.dumps(prompt)}
@@ -60,11 +52,6 @@ class ImageFiles:
 
         Raises OSError where one could not be written, and ValueError for what is no image.
         """
-        saving = self._begin_all(request)
-        await saving.written
-        return saving.answers
-
-    def _begin_all(self, request: ImageRequest) -> _Saving:
         folders = importlib.import_module("folder_paths")
         height, width = request.images[0].shape[:2]
         folder, name, counter, subfolder, _ = folders.get_save_image_path(
@@ -77,7 +64,8 @@ class ImageFiles:
             file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
             jobs.append(self._begin(Path(folder) / file, image, request.texts))
             answers.append({"filename": file, "subfolder": subfolder, "type": "output"})
-        return _Saving(answers, asyncio.gather(*map(asyncio.wrap_future, jobs)))
+        await asyncio.gather(*map(asyncio.wrap_future, jobs))
+        return answers
 
     def _begin(self, path: Path, pixels: Any, texts: Mapping[str, str]) -> Future[None]:
         # ComfyUI takes the next number by the files that are there, this one's among them.

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.harness.asked import refuse_measured, refuse_unknown
+
 _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "api" / "z_image_turbo.json"
 
 
@@ -26,14 +28,11 @@ def parse(
     parser.add_argument("--variants", default=default, help=f"of {', '.join(known)}")
     parser.add_argument("--append", action="store_true", help="go on; what was measured is skipped")
     given = parser.parse_args(arguments)
-    for asked, there in ((given.rows, rows), (given.variants, known)):
-        unknown = sorted(set(asked.split(",")) - set(there))
-        if unknown:
-            parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(there)}")
+    refuse_unknown(parser, given.rows, rows)
+    refuse_unknown(parser, given.variants, known)
     if min(given.count, given.seeds, given.loop_seconds) < 1 or given.limit <= 0:
         parser.error("--count, --seeds and --loop-seconds: 1 or more; --limit: more than 0")
-    if (given.out / "rows.jsonl").exists() and not given.append:
-        parser.error(f"{given.out.name} has figures already; add --append, or take another --out")
+    refuse_measured(parser, given.out, append=given.append)
     return given
 
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.harness.asked import refuse_measured, refuse_unknown
+
 _DEFAULT_VARIANTS = "stock,cache_lru,cache_ram,hearth_prewarmed"
 _CACHES = ("warm", "cold", "kept", "as_is")
 
@@ -25,16 +27,10 @@ def parse(
     _add_places(parser)
     _add_amounts(parser)
     given = parser.parse_args(arguments)
-    for asked, there in (
-        (given.rows, rows),
-        (given.variants, known),
-        (given.page_cache, _CACHES),
-    ):
-        unknown = sorted(set(asked.split(",")) - set(there))
-        if unknown:
-            parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(there)}")
-    if (given.out / "rows.jsonl").exists() and not given.append:
-        parser.error(f"{given.out.name} has figures already; add --append, or take another --out")
+    refuse_unknown(parser, given.rows, rows)
+    refuse_unknown(parser, given.variants, known)
+    refuse_unknown(parser, given.page_cache, _CACHES)
+    refuse_measured(parser, given.out, append=given.append)
     return given
 
 

@@ -1,8 +1,9 @@
-"""A start that fails half-way leaves ComfyUI's loaders as they were."""
+"""hearth put together: what a prompt held up goes on; a start that fails leaves stock loaders."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 
 pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not built: ./dev build")
 
+from fakes.comfy_fakes import Patcher, PromptQueue  # noqa: E402
 from fakes.comfy_host import make_host  # noqa: E402
 
 from comfy_nodes import composition, startup  # noqa: E402
+from comfy_nodes.node_cache import ComfyNodeCache  # noqa: E402
 from comfy_nodes.nodes.service import StockService  # noqa: E402
+from comfy_nodes.seams import Seams  # noqa: E402
 
 _TAKES_ANYTHING = (
     *("ConfigFile", "Engine", "NodeTexts", "OutOfMemory", "KeeperLink", "Reports", "Routes"),
@@ -40,6 +44,24 @@ class CheckpointLoaderSimple:
 
     def load_checkpoint(self, ckpt_name: str) -> str:
         return ckpt_name
+
+
+def test_registering_that_waited_for_a_prompt_goes_on_after_it() -> None:
+    host, registered = make_host(), threading.Event()
+    seams, queue = Seams(), PromptQueue()
+    node_cache = ComfyNodeCache()
+    between = composition._watch_worker(host, node_cache, seams, Anything(), Anything())
+    between.install(queue, seams)
+    sampling = Patcher()
+    sampling.model.diffusion_model = object()  # type: ignore[attr-defined]
+    queue.put((1, "prompt"))
+    assert queue.get(timeout=0) is not None
+    host.adapter.management.load_models_gpu([sampling])  # type: ignore[attr-defined]
+    file = SimpleNamespace(register=lambda max_seconds: registered.set() or 0)
+    threading.Thread(target=host.supply.work.register, args=(file,), daemon=True).start()
+    assert not registered.is_set()
+    queue.get_flags()
+    assert registered.wait(60)
 
 
 @pytest.mark.parametrize("broken", ["Routes", "Prefetch", "_at_exit", "_say"])

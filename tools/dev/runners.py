@@ -43,7 +43,10 @@ def run_ctest(runner: str, folder: Path, only: str | None = None) -> Outcome:
     env |= {"GTEST_FILTER": f"*{only}*"} if only else {}
     step = Step(runner, command, "", env=env, ok_codes=tuple(range(256)))
     code = run_step(step)
-    return _told(step, code, read_programs(runner, report, cases))
+    outcome = read_programs(runner, report, cases)
+    if only is None and not outcome.passed + outcome.failed:
+        return broken(runner, f"{runner} ran no test at all")
+    return _told(step, code, outcome)
 
 
 def can_test() -> bool:

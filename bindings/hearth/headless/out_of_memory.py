@@ -16,8 +16,8 @@ from hearth.headless.work import Work
 
 _ALL_BYTES = (1 << 64) - 1
 _ALLOCATOR = "can't allocate memory"  # how torch words a failing malloc
-_AGAIN_ONCE = ("SaveImage", "PreviewImage", "HearthSaveImage")
-"""Of a file that was begun there would be two."""
+_NEVER_AGAIN = ("SaveImage", "PreviewImage", "HearthSaveImage")
+"""Classes of which a file that was begun would be there twice."""
 Result = TypeVar("Result")
 
 
@@ -42,7 +42,7 @@ def with_room(work: Work, run: Callable[[Work], Result]) -> Result:
         return run(work)
     except Exception as error:
         short = _short(work, error)
-        if short is None or work.node.class_name in _AGAIN_ONCE:
+        if short is None or work.node.class_name in _NEVER_AGAIN:
             raise
         said = _first_line(error)
     # Outside of the handler: the error holds what the node had allocated.

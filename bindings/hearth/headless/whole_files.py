@@ -13,7 +13,6 @@ from hearth.errors import HearthError
 
 _STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 
-
 Write = Callable[[IO[bytes]], object]
 """Fills a file."""
 
