@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from hearth.event_text import one_line
+
 from .host import Host
 from .prewarm_names import Graph, PrewarmError, model_graph
 from .prewarm_workflows import Work, check_graph, plan_workflow, read_workflow
@@ -152,11 +154,13 @@ class Prewarm:
             item.seconds = time.monotonic() - began
             item.error = error
             item.state = "failed" if error else "done"
+        # The name is a request's, and may hold what a log cannot write.
+        what = one_line(f"{item.kind} {item.name}")
         if error:
-            _LOG.warning("%s %s was not prewarmed: %s", item.kind, item.name, error)
+            _LOG.warning("%s was not prewarmed: %s", what, one_line(error))
         else:
             end = f"; {item.note}" if item.note else ""
-            _LOG.info("%s %s prewarmed in %.2f s%s", item.kind, item.name, item.seconds, end)
+            _LOG.info("%s prewarmed in %.2f s%s", what, item.seconds, end)
         if not self.has_work:
             self._let_go()
 

@@ -223,6 +223,17 @@ def test_whatever_a_run_throws_is_told_and_the_next_one_goes_on() -> None:
     assert told == [("failed", "KeyboardInterrupt: stop"), ("done", "")]
 
 
+def test_a_name_that_no_log_can_write_is_told_in_one_that_it_can(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    prewarm = Prewarm(make_host(), FakeRunner(), CLASSES, [])
+    prewarm.follow(named("\ud800\n.safetensors"))
+    prewarm.step()
+    [line] = [each for each in caplog.messages if "was not prewarmed" in each]
+    assert "\\ud800\\n.safetensors" in line
+    assert line.isprintable()
+
+
 def test_a_model_that_is_not_kept_has_failed_and_a_workflow_without_one_says_so() -> None:
     graph = {
         "1": node("CheckpointLoaderSimple", ckpt_name="x"),
