@@ -204,12 +204,33 @@ def registering(work: FileWork, file: File) -> threading.Thread:
     return thread
 
 
+class Turnstile(threading.Event):
+    """Tells when somebody stands before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.somebody_waits = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self.is_set():
+            self.somebody_waits.set()
+        return super().wait(timeout)
+
+
+def watched(work: FileWork) -> Turnstile:
+    turnstile = Turnstile()
+    turnstile.set()
+    work._may_register = turnstile
+    return turnstile
+
+
 def test_nothing_is_registered_by_a_thread_while_a_model_samples() -> None:
     file, work = File(Machine(room=8 * _GIB), "a"), FileWork()
+    turnstile = watched(work)
     work.follow([sampling()])
     thread = registering(work, file)
-    thread.join(0.05)
-    assert (thread.is_alive(), file.asked) == (True, 0)
+    assert turnstile.somebody_waits.wait(60)
+    assert file.asked == 0
     work.end_prompt()
     thread.join(60)
     assert file.registered_bytes == file.nbytes
@@ -237,9 +258,10 @@ def test_from_the_moment_comfyui_has_a_model_to_sample_with_nothing_is_registere
     management: Any = host.adapter.management
     recorder = UseRecorder(host, Arrivals(host))
     recorder.install(management, Seams())
+    turnstile = watched(host.supply.work)
     management.load_models_gpu([sampling()])
     thread = registering(host.supply.work, file)
-    thread.join(0.05)
+    assert turnstile.somebody_waits.wait(60)
     assert file.asked == 0
     recorder.end_prompt()
     thread.join(60)
