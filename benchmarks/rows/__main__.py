@@ -19,10 +19,10 @@ from benchmarks.rows.arguments import parse
 from benchmarks.rows.catalogue import ROWS, Row
 from benchmarks.rows.lines import Entry, Lines
 from benchmarks.rows.machine import machine
-from benchmarks.rows.measures import same_model
+from benchmarks.rows.measures import first_image
 from benchmarks.rows.plan import Plan, Server, key_of, missing
 from benchmarks.rows.session import Session
-from benchmarks.rows.starting import Setting, running
+from benchmarks.rows.starting import Setting, running, start_once
 from benchmarks.rows.variants import VARIANTS
 
 
@@ -33,6 +33,7 @@ class Run:
         self._plan, self._setting, self._lines = plan, setting, lines
         self._end = time.monotonic() + limit
         self.failed = False
+        self._started: set[str] = set()
 
     def servers(self) -> None:
         """All servers that something is missing of; what fails leaves the rest its turn."""
@@ -42,6 +43,7 @@ class Run:
                 continue
             setting = replace(self._setting, page_cache=server.page_cache)
             try:
+                self._start_once(setting, server, rows)
                 with running(setting, server.variant) as session:
                     self._on(session, server, rows)
             except Exception as error:
@@ -60,24 +62,25 @@ class Run:
             return
         _say(self._lines.add(**key, bench=rows))
 
+    def _start_once(self, setting: Setting, server: Server, rows: Sequence[Row]) -> None:
+        if rows[0].measure is first_image and server.variant.name not in self._started:
+            start_once(setting, server.variant)
+            self._started.add(server.variant.name)
+
     def _on(self, session: Session, server: Server, rows: Sequence[Row]) -> None:
-        base: list[float] = []
         for row in rows:
             key = key_of(server, row, self._plan.amounts)
             if self._is_over(f"{server.variant.name} {row.name}"):
                 return
             try:
                 session.prepare(row.uses)
-                if row.shown in ("added", "total") and not base:
-                    base = same_model(session, self._plan.amounts)["seconds"]
                 session.pixels.clear()
                 samples = row.measure(session, self._plan.amounts)
             except Exception as error:
                 self._failed(error, **key)
                 continue
-            base = samples["seconds"] if row.name == "same_model" else base
             about = {"pixels": dict(session.pixels), "reads": len(session.server.reads())}
-            _say(self._lines.add(**key, samples=samples, base=base, **about))
+            _say(self._lines.add(**key, samples=samples, **about))
 
     def _is_over(self, what: str) -> bool:
         over = time.monotonic() > self._end

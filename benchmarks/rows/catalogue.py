@@ -19,7 +19,8 @@ class Row:
 
     `uses`: workflows that must have run on the server before, by letter. `amount`: the field of
     Amounts that says how often. `at_start`: measured in every state of the page cache, and not in
-    the first alone. "Added" is over another image of the same model on the same server.
+    the first alone. "Added" is over further images of the same model on the same server, taken in
+    between: `same` among the samples.
     """
 
     name: str

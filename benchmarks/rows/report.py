@@ -86,57 +86,56 @@ def _cell(row: Row, entries: Sequence[Entry]) -> str:
     for entry in measured:
         for name, values in entry["samples"].items():
             samples.setdefault(name, []).extend(values)
-    base = [seconds for entry in measured for seconds in entry["base"]]
-    text = _SHOWN[row.shown](samples, base)
+    text = _SHOWN[row.shown](samples)
     if row.shown != "memory" and "anonymous_gib" in samples:
         text += f"; {median(samples['anonymous_gib']):.1f} GiB"
     return text
 
 
-def _seconds(samples: Samples, _: list[float]) -> str:
+def _seconds(samples: Samples) -> str:
     seconds = samples["seconds"]
     return f"{median(seconds):.2f} (worst {max(seconds):.2f})"
 
 
-def _added(samples: Samples, base: list[float]) -> str:
-    over = [seconds - median(base) for seconds in samples["seconds"]]
+def _added(samples: Samples) -> str:
+    over = [seconds - median(samples["same"]) for seconds in samples["seconds"]]
     return f"{median(over):+.2f} (worst {max(over):+.2f})"
 
 
-def _start(samples: Samples, base: list[float]) -> str:
+def _start(samples: Samples) -> str:
     pairs = zip(samples["seconds"], samples["fifth"], strict=True)
     ratios = [first / fifth for first, fifth in pairs]
     return (
         f"{median(samples['start']):.1f} (worst {max(samples['start']):.1f}), "
         f"ready {median(samples['ready']):.1f} (worst {max(samples['ready']):.1f}), "
-        f"then {_seconds(samples, base)}, {median(ratios):.2f} x the fifth"
+        f"then {_seconds(samples)}, {median(ratios):.2f} x the fifth"
     )
 
 
-def _memory(samples: Samples, _: list[float]) -> str:
+def _memory(samples: Samples) -> str:
     return f"{median(samples['anonymous_gib']):.1f} GiB"
 
 
-def _steps(samples: Samples, _: list[float]) -> str:
+def _steps(samples: Samples) -> str:
     alone, beside = median(samples["alone"]), median(samples["seconds"])
     return f"{beside * 1000:.1f} ms, {(beside / alone - 1) * 100:+.1f} % (alone {alone * 1000:.1f})"
 
 
-def _tail(samples: Samples, _: list[float]) -> str:
+def _tail(samples: Samples) -> str:
     seconds, middle = samples["seconds"], median(samples["seconds"])
     p95 = quantiles(seconds, n=20)[-1] if len(seconds) > 1 else middle
     ratios = f"P95 / P50 {p95 / middle:.2f}, worst / P50 {max(seconds) / middle:.2f}"
     return f"{len(seconds)} requests: P50 {middle:.3f}, {ratios}"
 
 
-def _total(samples: Samples, base: list[float]) -> str:
+def _total(samples: Samples) -> str:
     """By how much a sequence took longer than as many requests of one model."""
     total, count = sum(samples["total"]), len(samples["seconds"])
-    over = total - count * median(base)
+    over = total - count * median(samples["same"])
     return f"{total:.1f} in all ({over:+.1f} over {count} of one model)"
 
 
-_SHOWN: dict[Shown, Callable[[Samples, list[float]], str]] = {
+_SHOWN: dict[Shown, Callable[[Samples], str]] = {
     "seconds": _seconds,
     "added": _added,
     "start": _start,
@@ -159,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("lines", nargs="+", type=Path, help="rows.jsonl of one or more runs")
     faults: list[str] = []
     for words, entries in machines(read(parser.parse_args(arguments).lines)).items():
-        print(f"\n{words}; seconds, median and worst; “+” is over another image of one model\n")
+        print(f"\n{words}; seconds, median and worst; “+” is over images of one model in between\n")
         _print(table(entries))
         for entry in entries:
             if entry["row"] == file_loads.ROW and "bench" in entry:

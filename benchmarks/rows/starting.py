@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +45,13 @@ class Setting:
     """For ComfyUI, in every variant."""
     packs: Mapping[str, Path] = field(default_factory=dict)
     """Node packs by the folder that they are linked to, in every variant."""
+
+
+def start_once(setting: Setting, variant: Variant) -> None:
+    """A start that does not count: from then on Python's byte code and libraries are at hand,
+    whoever comes first."""
+    with ComfyServer(_spec(replace(setting, page_cache="as_is"), variant)):
+        pass
 
 
 @contextmanager

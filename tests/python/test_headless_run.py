@@ -308,6 +308,15 @@ def test_hearths_own_nodes_keep_and_drop_models(run: Run) -> None:
     assert "pinned" not in listed[SECOND]
 
 
+def test_a_model_is_in_use_until_the_last_node_that_it_is_linked_to(run: Run) -> None:
+    graph = toy_zimage.graph()
+    graph["evict"] = node("HearthEvict", model="all idle models", after=["positive", 0])
+    graph["sampler"]["inputs"]["positive"] = ["evict", 0]
+    report = run(graph)
+    evicted = [event for event in report["runs"][0]["events"] if event["kind"] == "evicted"]
+    assert [event["name"] for event in evicted] == [toy_zimage.TEXT_ENCODER]
+
+
 def test_a_pin_is_set_in_every_run_and_nothing_behind_it_is_computed_again(run: Run) -> None:
     graph = toy_zimage.graph()
     graph["pin"] = node("HearthPin", model=["unet", 0])

@@ -133,7 +133,7 @@ def test_a_line_says_what_it_depends_on_its_medians_and_its_worst(tmp_path: Path
 
 
 class Server:
-    """A ComfyUI that answers in a second, B in two."""
+    """A ComfyUI that answers in a second, in two where it changes models."""
 
     def reads(self) -> list[str]:
         return []
@@ -151,9 +151,10 @@ class Session:
         self.asked += [letter for letter in letters if letter not in self.asked]
 
     def request(self, letter: str, seed: int) -> float:
+        changed = self.asked[-1:] != [letter]
         self.asked.append(letter)
         self.pixels[f"{letter}/{seed}"] = "p"
-        return 2.0 if letter == "B" else 1.0
+        return 2.0 if changed else 1.0
 
     def memory(self) -> dict[str, float]:
         return {"anonymous_gib": 1.5}
@@ -167,7 +168,7 @@ def command(tmp_path: Path, *more: str) -> list[str]:
 
 
 @pytest.fixture
-def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
+def sessions(monkeypatch: pytest.MonkeyPatch, uncounted: list[int]) -> list[Session]:
     made: list[Session] = []
 
     @contextmanager
@@ -176,16 +177,23 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
         yield made[-1]
 
     monkeypatch.setattr(rows, "running", running)
+    monkeypatch.setattr(rows, "start_once", lambda *_: uncounted.append(len(made)))
     return made
 
 
-def test_what_is_added_is_over_images_of_the_same_server(
+@pytest.fixture
+def uncounted() -> list[int]:
+    """How many servers had been measured when one was started that does not count."""
+    return []
+
+
+def test_what_is_added_is_over_images_of_the_same_model_in_between(
     tmp_path: Path, sessions: list[Session]
 ) -> None:
     assert rows.main(command(tmp_path, "--rows", "switch_fits", "--count", "2")) == 0
     entries = report.read([tmp_path / "rows.jsonl"])
-    assert [entry["base"] for entry in entries] == [[1.0, 1.0]] * 2
-    assert entries[0]["samples"]["seconds"] == [2.0, 1.0, 2.0]
+    assert entries[0]["samples"]["same"] == [1.0] * 4
+    assert entries[0]["samples"]["seconds"] == [2.0] * 3
     [_, cells] = report.table(entries)
     assert cells[2] == "+1.00 (worst +1.00); 1.5 GiB"
 
@@ -219,13 +227,14 @@ def test_a_row_that_fails_is_told_and_the_next_is_measured(
 
 
 def test_the_first_image_is_told_beside_the_fifth_of_the_same_start(
-    tmp_path: Path, sessions: list[Session]
+    tmp_path: Path, sessions: list[Session], uncounted: list[int]
 ) -> None:
     assert rows.main(command(tmp_path, "--rows", "first_image", "--starts", "3")) == 0
     assert len(sessions) == 6
+    assert uncounted == [0, 1]
     [_, cells] = report.table(report.read([tmp_path / "rows.jsonl"]))
     assert cells[2].startswith("3.0 (worst 3.0), ready 4.0")
-    assert cells[2].endswith("1.00 x the fifth")
+    assert cells[2].endswith("2.00 x the fifth")
 
 
 def test_a_file_s_way_to_the_gpu_is_measured_without_a_server(
@@ -259,7 +268,6 @@ def test_figures_of_two_machines_are_two_tables(
             turn=0,
             amount=5,
             samples={"seconds": [seconds]},
-            base=[seconds],
             pixels={"A/1": "same"},
         )
     assert report.main([str(tmp_path / "rows.jsonl")]) == 0
@@ -270,6 +278,6 @@ def test_figures_of_two_machines_are_two_tables(
 
 def test_pixels_that_differ_are_told(tmp_path: Path) -> None:
     for variant, pixels in (("stock", "a"), ("hearth", "b")):
-        key = {"variant": variant, "row": "same_model", "page_cache": "warm", "base": [1.0]}
+        key = {"variant": variant, "row": "same_model", "page_cache": "warm"}
         lines(tmp_path).add(**key, samples={"seconds": [1.0]}, pixels={"A/11": pixels})
     assert report.main([str(tmp_path / "rows.jsonl")]) == 1

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from hearth.headless import nodes_images, nodes_models, nodes_sampling
 from hearth.headless.checks import Plan, PlannedNode
 from hearth.headless.loaders import path_of
 from hearth.headless.out_of_memory import with_room
+from hearth.headless.run_models import ModelRef
 from hearth.headless.work import NodeFailedError, Place, RunState, Work, Writing
 
 Tensor = Any
@@ -103,15 +104,18 @@ class Executor:
         self._anew = 0
 
     def run(self, plan: Plan) -> RunRecord:
-        """Runs a plan; its models are in use until it ends. Its images may still be written when
-        this returns. Raises NodeFailedError."""
+        """Runs a plan; a model is in use until the last node that a link brings it to has ended, so
+        that a text encoder can make room for what comes after it. Its images may still be written
+        when this returns. Raises NodeFailedError."""
         state = RunState(self._place, plan.graph.raw)
         record, before = RunRecord(), _last_event()
         signatures: dict[str, str] = {}
         try:
-            for node in plan.nodes.values():
+            nodes = list(plan.nodes.values())
+            for place, node in enumerate(nodes):
                 signatures[node.id] = self._signature(plan, node, signatures)
                 record.nodes.append(self._run_node(node, state, signatures))
+                state.models.keep_only(self._needed_by(nodes[place + 1 :], signatures))
         finally:
             state.models.close()
             kept = set(signatures.values())
@@ -141,6 +145,16 @@ class Executor:
         seconds = time.perf_counter() - began
         self._listener.ended(node, seconds)
         return NodeRecord(node.id, node.class_name, seconds, unchanged=False)
+
+    def _needed_by(
+        self, nodes: Sequence[PlannedNode], signatures: Mapping[str, str]
+    ) -> Iterator[ModelRef]:
+        """Models that were named already and that these nodes, still to come, are linked to."""
+        for link in (link for node in nodes for link in node.links.values()):
+            if link.node in signatures:
+                output = self._outputs[signatures[link.node]][link.output]
+                if isinstance(output, ModelRef):
+                    yield output
 
     def _signature(self, plan: Plan, node: PlannedNode, signatures: Mapping[str, str]) -> str:
         """Equal for what gives equal outputs: the node, its values, all that leads to it, files."""

@@ -42,7 +42,7 @@ def file_of(node_class: str, inputs: Mapping[str, Any], models: ModelLists) -> e
 
 
 class RunModels:
-    """Models in use: each from the node that first needs it until the run ends.
+    """Models in use: each from the node that first needs it to the last that does.
 
     What is resident is the cache's to decide; here is only what this run still needs.
     """
