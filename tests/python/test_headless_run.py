@@ -19,6 +19,7 @@ from hearth.headless.ahead import read_ahead  # noqa: E402
 from hearth.headless.checks import check  # noqa: E402
 from hearth.headless.graph import read  # noqa: E402
 from hearth.headless.model_lists import ModelLists  # noqa: E402
+from hearth.headless.node_table import ALL_IDLE  # noqa: E402
 from open_spy import OpenSpy  # noqa: E402
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -310,11 +311,11 @@ def test_hearths_own_nodes_keep_and_drop_models(run: Run) -> None:
 
 def test_a_model_is_in_use_until_the_last_node_that_it_is_linked_to(run: Run) -> None:
     graph = toy_zimage.graph()
-    graph["evict"] = node("HearthEvict", model="all idle models", after=["positive", 0])
+    graph["evict"] = node("HearthEvict", model=ALL_IDLE, after=["positive", 0])
     graph["sampler"]["inputs"]["positive"] = ["evict", 0]
     report = run(graph)
     evicted = [event for event in report["runs"][0]["events"] if event["kind"] == "evicted"]
-    assert [event["name"] for event in evicted] == [toy_zimage.TEXT_ENCODER]
+    assert [event["model"] for event in evicted] == [toy_zimage.TEXT_ENCODER]
 
 
 def test_a_pin_is_set_in_every_run_and_nothing_behind_it_is_computed_again(run: Run) -> None:
