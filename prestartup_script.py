@@ -10,7 +10,7 @@ from pathlib import Path
 _PACKAGE = "hearth_before_comfyui"
 
 
-def _read_ahead() -> None:
+def _prepare() -> None:
     folder = Path(__file__).resolve().parent / "comfy_nodes"
     spec = importlib.util.spec_from_file_location(
         _PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]
@@ -20,7 +20,7 @@ def _read_ahead() -> None:
     package = importlib.util.module_from_spec(spec)
     sys.modules[_PACKAGE] = package
     spec.loader.exec_module(package)
-    importlib.import_module(f"{_PACKAGE}.before_comfyui").read_ahead(folder.parent)
+    importlib.import_module(f"{_PACKAGE}.before_comfyui").prepare(folder.parent)
 
 
-_read_ahead()
+_prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -9,20 +10,41 @@ from pathlib import Path
 
 _LOG = logging.getLogger("hearth")
 
+# Imports make half a million objects that stay, and by Python's own measure the collector goes over
+# them 1300 times while they come: a fifth of the start's time. Of what it would find this leaves
+# under a hundred objects.
+_SELDOM = (100_000, 50, 100)
+_pace_before: list[tuple[int, int, int]] = []
 
-def read_ahead(repository: Path) -> int:
+
+def slow_collector() -> None:
+    """Has Python collect garbage seldom, until `restore_collector`."""
+    if not _pace_before and gc.isenabled():
+        _pace_before.append(gc.get_threshold())
+        gc.set_threshold(*_SELDOM)
+
+
+def restore_collector() -> None:
+    """As it was, unless somebody has set another pace meanwhile."""
+    while _pace_before:
+        pace = _pace_before.pop()
+        if gc.get_threshold() == _SELDOM:
+            gc.set_threshold(*pace)
+
+
+def prepare(repository: Path) -> int:
     """Begins to read the files of the config's prewarm; returns how many. Never throws: whatever
     is wrong is said when hearth starts."""
     if os.environ.get("HEARTH_DISABLE") == "1" or not sys.platform.startswith("linux"):
         return 0
     try:
-        return _read_ahead(repository)
+        return _prepare(repository)
     except Exception as error:
         _LOG.debug("nothing is read ahead: %s", error)
         return 0
 
 
-def _read_ahead(repository: Path) -> int:
+def _prepare(repository: Path) -> int:
     from .startup import make_importable
 
     make_importable(repository)
@@ -35,6 +57,8 @@ def _read_ahead(repository: Path) -> int:
     sources = find_sources(repository)
     source = next(each for each in sources if each.path.is_file())
     runtime.configure(read_text(source.path), source.label)
+    if runtime.config["gc_freeze"]:
+        slow_collector()
     paths = files_of_config(
         runtime.config, [*places_around(sources), repository / "examples" / "api"]
     )

@@ -21,6 +21,7 @@ def start(repository: Path) -> NodeService:
     `repository` is hearth's folder. Never throws.
     """
     log_bridge.name_lines()
+    _restore_collector()
     if os.environ.get("HEARTH_DISABLE") == "1":
         _LOG.info("off (HEARTH_DISABLE=1), the loaders are ComfyUI's own")
         return StockService("HEARTH_DISABLE is 1")
@@ -38,6 +39,13 @@ def start(repository: Path) -> NodeService:
         _LOG.exception("could not start, the loaders are ComfyUI's own")
         return StockService("it could not start; the log says why")
     return service
+
+
+def _restore_collector() -> None:
+    # prestartup_script.py has its own copy of this package, under a name that ComfyUI does not use.
+    before = sys.modules.get("hearth_before_comfyui.before_comfyui")
+    if before is not None:
+        before.restore_collector()
 
 
 def make_importable(repository: Path) -> None:

@@ -45,30 +45,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("comfy", wanted, indirect=True, scope="session")
 
 
-# About half of the time that the newest ComfyUI's tests take; the older one's come on top.
-_SECOND_LANE = (
-    "test_client",
-    "test_eviction",
-    "test_engine_nodes",
-    "test_examples",
-    "test_files",
-    "test_headless",
-    "test_keeper",
-    "test_live_config",
-    "test_main_job",
-    "test_prefetch",
-    "test_prewarm",
-    "test_zimage",
-)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where pytest-xdist runs several processes, what shares servers stays in one of them: all
+    tests of one ComfyUI that do, and otherwise those of a module."""
+    sharing = {_home(item) for item in items if "start_shared" in getattr(item, "fixturenames", ())}
+    for item in items:
+        module, version = _home(item)
+        lane = version if (module, version) in sharing else f"{module} {version}"
+        item.add_marker(pytest.mark.xdist_group(lane))
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests that share servers stay together where pytest-xdist runs several processes."""
+def _home(item: pytest.Item) -> tuple[str, str]:
+    """Its module, and in which ComfyUI it runs."""
     callspec = getattr(item, "callspec", None)
-    lane = "second" if item.path.stem in _SECOND_LANE else "first"
-    if callspec is not None and callspec.params.get("comfy") == "older":
-        lane = "older"
-    item.add_marker(pytest.mark.xdist_group(lane))
+    version = "newest" if callspec is None else callspec.params.get("comfy", "newest")
+    return item.path.stem, str(version)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

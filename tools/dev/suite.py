@@ -15,6 +15,7 @@ from tools.dev.tally import Outcome, broken, not_run, summary
 from tools.dev.third_parties import NO_GOOGLETEST
 
 SANITIZERS = ("asan", "tsan")
+PYTHON_TESTS = ["tests/dev", "tests/architecture", "tests/python"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,6 @@ def run_suite(choice: Choice) -> int:
         ready = _settle(installed, outcomes)
     if ready:
         outcomes += _with_environment(choice)
-    if choice.fuzz_seconds:
-        outcomes.append(fuzzing.run_fuzzers(choice.fuzz_seconds))
     say("\n" + summary(outcomes))
     return 1 if any(outcome.failed for outcome in outcomes) else 0
 
@@ -67,12 +66,16 @@ def _with_environment(choice: Choice) -> list[Outcome]:
         return run_ctest("C++ release", folder, choice.only)
 
     outcomes.append(guarded("C++ release", build_and_ctest))
-    folders = ["tests/dev", "tests/architecture", "tests/python"]
-    outcomes.append(run_pytest("python", folders, choice.only))
-    if not choice.fast:
-        outcomes.append(_comfy(choice.only))
-    if choice.only is None:
-        outcomes.append(lint.run_checks())
+    # ComfyUI's tests wait for servers for a third of their time, and these run in one process each.
+    with ThreadPoolExecutor(max_workers=1) as lane:
+        inside = None if choice.fast else lane.submit(_comfy, choice.only)
+        outcomes.append(run_pytest("python", PYTHON_TESTS, choice.only))
+        if choice.only is None:
+            outcomes.append(lint.run_checks())
+        if choice.fuzz_seconds:
+            outcomes.append(fuzzing.run_fuzzers(choice.fuzz_seconds))
+        if inside is not None:
+            outcomes.append(inside.result())
     return outcomes
 
 
