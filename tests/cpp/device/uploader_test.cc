@@ -1,57 +1,19 @@
-// Files going to a device: from where they are registered, through the ring, and over all faults.
+// Files going to a device: from where they are registered, and through the ring.
 #include "device/uploader.h"
 
 #include <gtest/gtest.h>
 
 #include <barrier>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "device/cuda_host.h"
-#include "fakes/fake_driver.h"
-#include "fakes/tier_fixture.h"
+#include "fakes/upload_fixture.h"
 
 namespace hearth {
 namespace {
 
-constexpr std::uint64_t kSize = 5 * kMib + 1234;
-
-class UploaderTest : public TierFixture {
- protected:
-  UploaderTest() : host(std::make_shared<CudaHost>(&FakeDriver::Load)) { UseDriver(); }
-  ~UploaderTest() override {
-    tier->Shutdown(true);
-    uploader.reset();
-    EXPECT_EQ(driver.Leftovers(), "");
-    EXPECT_EQ(driver.misuses(), std::vector<std::string>());
-  }
-
-  // The tier over the driver instead of over the registrar that only keeps account.
-  void UseDriver() {
-    HostTier::Parts parts;
-    parts.system = system;
-    parts.clock = clock;
-    parts.registrar = host;
-    parts.slice_bytes = slice_bytes;
-    tier = std::make_unique<HostTier>(std::move(parts));
-    MakeUploader({.threads = 3, .buffer_bytes = 100'000});
-  }
-  void MakeUploader(const UploadOptions& options) {
-    uploader = std::make_unique<Uploader>(host->Open(0), PinnedRing::Parts{system, host}, options);
-  }
-  static bool Holds(const DeviceArena& arena, std::uint64_t offset, const std::string& bytes) {
-    return std::memcmp(reinterpret_cast<const char*>(arena.address()) + offset, bytes.data(),
-                       bytes.size()) == 0;
-  }
-
-  const std::string bytes = PatternBytes(kSize);
-  const std::string path = folder.Write("a", bytes);
-  FakeDriver driver;
-  std::shared_ptr<CudaHost> host;
-  std::unique_ptr<Uploader> uploader;
-};
+using UploaderTest = UploadFixture;
 
 TEST_F(UploaderTest, ARegisteredFileIsFetchedByTheDevice) {
   const HostFileHandle file = tier->Hold(path);
@@ -166,42 +128,6 @@ TEST_F(UploaderTest, TwoUploadsAtOnceTakeTurnsWithTheRing) {
   other.join();
   EXPECT_TRUE(Holds(first, 0, bytes));
   EXPECT_TRUE(Holds(second, 0, bytes));
-}
-
-TEST_F(UploaderTest, WhicheverDriverCallFailsTheNextUploadWorks) {
-  const HostFileHandle file = tier->Hold(path);
-  const DeviceArena arena(host->Open(0), kSize);
-  for (std::uint64_t n = 0;; ++n) {
-    ASSERT_LT(n, 2000U);
-    file->Unregister();
-    MakeUploader({.threads = 2, .buffer_bytes = 400'000});
-    driver.FailAt(n);
-    try {
-      file->Register({.max_bytes = 2 * kMib});
-      uploader->Run(*file, arena, {{0, 0, kSize}});
-    } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("cu"), std::string::npos) << error.what();
-    }
-    const bool has_failed = driver.has_failed();
-    driver.FailAt(FakeDriver::kNever);
-    std::memset(reinterpret_cast<void*>(arena.address()), 0, kSize);
-    uploader->Run(*file, arena, {{0, 0, kSize}});
-    ASSERT_TRUE(Holds(arena, 0, bytes)) << "after call " << n << " failed";
-    if (!has_failed) break;
-  }
-}
-
-TEST_F(UploaderTest, FiftyUploadsLeaveNothingBehind) {
-  for (int i = 0; i < 50; ++i) {
-    const HostFileHandle file = tier->Hold(path);
-    file->Register({.max_bytes = kMib});
-    const DeviceArena arena(host->Open(0), kSize);
-    uploader->Run(*file, arena, {{0, 0, kSize}});
-    ASSERT_TRUE(Holds(arena, 0, bytes));
-  }
-  tier->GiveWay(kSize);
-  uploader.reset();
-  EXPECT_EQ(driver.Leftovers(), "");
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ std::atomic<std::uint64_t> allocations{0};
 std::atomic<bool> failed{false};
 
 void* Allocate(std::size_t size, std::size_t alignment) {
-  if (fail_at.load() != kNever && allocations.fetch_add(1) == fail_at.load()) {
+  const bool counts = fail_at.load() != kNever && SparedFromFailing::depth == 0;
+  if (counts && allocations.fetch_add(1) == fail_at.load()) {
     failed.store(true);
     return nullptr;
   }

@@ -17,6 +17,18 @@ class FailingNew {
   bool has_failed() const;
 };
 
+// As long as it lives, allocations of its thread are not counted and do not fail: those of a fake
+// whose original, written in C, never throws.
+class SparedFromFailing {
+ public:
+  SparedFromFailing() { ++depth; }
+  ~SparedFromFailing() { --depth; }
+  SparedFromFailing(const SparedFromFailing&) = delete;
+  SparedFromFailing& operator=(const SparedFromFailing&) = delete;
+
+  static inline thread_local int depth = 0;
+};
+
 }  // namespace hearth
 
 #endif  // HEARTH_TESTS_FAKES_FAILING_NEW_H_

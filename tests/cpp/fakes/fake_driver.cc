@@ -8,6 +8,8 @@
 #include <set>
 #include <thread>
 
+#include "fakes/failing_new.h"
+
 namespace hearth {
 namespace {
 
@@ -94,6 +96,7 @@ FakeDriver::State& Now() { return *current.load(); }
 // Runs `body` under the lock, once the gate has let it through.
 template <typename Body>
 CuResult Do(const char* name, bool needs_context, Body body) {
+  const SparedFromFailing spared;
   FakeDriver::State& state = Now();
   MutexLock lock(state.mutex);
   const CuResult refusal = state.Enter(name, needs_context);
@@ -147,12 +150,14 @@ void SetContexts(DriverApi& api) {
     });
   };
   api.context_pop = [](CuContext*) {  // never fails: a test could not tell what is left then
+    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     state.Contexts().pop_back();
     return kCuSuccess;
   };
   api.context_get_device = [](CuDeviceId* device) -> CuResult {
+    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     if (state.Contexts().empty()) return kInvalidContext;
@@ -178,6 +183,7 @@ void SetHostMemory(DriverApi& api) {
     });
   };
   api.host_get_flags = [](unsigned* flags, void* address) -> CuResult {
+    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     *flags = 0;
@@ -205,6 +211,7 @@ void SetCopies(DriverApi& api) {
     });
   };
   api.stream_destroy = [](CuStream stream) {
+    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     state.streams.erase(stream);
@@ -237,6 +244,7 @@ void SetReservations(DriverApi& api) {
     });
   };
   api.address_free = [](CuAddress address, std::size_t size) {
+    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     if (state.mapped.count(address) > 0) state.misuses.push_back("freed what is mapped");
@@ -271,6 +279,7 @@ void SetAllocations(DriverApi& api) {
     });
   };
   api.allocation_release = [](CuAllocation allocation) {
+    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     return state.allocations.erase(allocation) == 1 ? kCuSuccess : kInvalidValue;
@@ -282,6 +291,7 @@ void SetAllocations(DriverApi& api) {
     });
   };
   api.unmap = [](CuAddress address, std::size_t) {
+    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     return state.mapped.erase(address) == 1 ? kCuSuccess : kInvalidValue;
