@@ -84,6 +84,10 @@ class ResidentModels:
         """Residents that are none of these."""
         return [each for each in self._kept() if each.key not in keys]
 
+    def kept_of(self, keys: Collection[hearth.ModelKey]) -> list[ResidentModel]:
+        """Residents that are among these."""
+        return [each for each in self._kept() if each.key in keys]
+
     def drop_copies(self) -> None:
         """Has the engine let go of its own weights, as ComfyUI lets go of its at `/free`."""
         for resident in self.with_copies():

@@ -88,25 +88,31 @@ class UseRecorder:
     def _begin(self, patchers: Any) -> list[_Work]:
         work: list[_Work] = []
         self._host.models.adopt_loaded()
+        # Bytes that were gone when they were first read were zeros: what this prompt made of them
+        # is not to become an image. Nobody knew before they were read.
+        for resident in self._host.models.kept_of(self._used):
+            self._is_sound(resident)
         for patcher in patchers:
             resident = self._host.models.find(getattr(patcher, "model", None))
             if resident is None:
                 continue
             self._host.scope.use(resident.key)
             self._used.add(resident.key)
-            if resident.feed is not None and not resident.released:
-                self._make_ready(resident)
+            if self._is_sound(resident) and resident.feed is not None:
+                resident.feed.make_ready(lambda: not self._host.adapter.is_interrupted())
             work.append(_Work(resident, patcher, loaded_bytes(patcher)))
         return work
 
-    def _make_ready(self, resident: ResidentModel) -> None:
-        assert resident.feed is not None
+    def _is_sound(self, resident: ResidentModel) -> bool:
+        """Whether it may work with what hearth holds of its files."""
+        if resident.feed is None or resident.released:
+            return False
         try:
             resident.feed.check(resident.modules())
         except CheckpointCorruptError as fault:
             self._fault = fault
-            return
-        resident.feed.make_ready(lambda: not self._host.adapter.is_interrupted())
+            return False
+        return True
 
     def _raise_fault(self) -> None:
         fault, self._fault = self._fault, None

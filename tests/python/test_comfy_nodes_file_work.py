@@ -290,9 +290,9 @@ class Root(Module):
 class Served:
     """A real file of the real tier behind a model's only weight, as if it were registered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beside: Served | None = None) -> None:
         path.write_bytes(os.urandom(8192))
-        self.path, self.host = path, make_host()
+        self.path, self.host = path, make_host() if beside is None else beside.host
         self.descriptor = os.open(path, os.O_RDONLY)
         state = path.stat()
         stamp = FileStamp(str(path), state.st_size, state.st_mtime_ns, state.st_ino)
@@ -301,13 +301,15 @@ class Served:
         place = (state.st_dev, state.st_ino)
         files._bytes[place] = Pieces(torch.from_dlpack(files._files[place].view()))  # type: ignore[assignment]
         self.base = Patcher(Root(_layer(self.descriptor, path)))
-        resident = admit(self.host, "served", self.base)
+        resident = admit(self.host, path.name, self.base)
         adapter: Any = self.host.adapter
         _OPENED.append(self)
         self.feed = Feed(adapter, PinSupply(512), path.name, files)
         resident.feed = self.feed
         self.management: Any = self.host.adapter.management
-        UseRecorder(self.host, Arrivals(self.host)).install(self.management, Seams())
+        if beside is None:
+            self.recorder = UseRecorder(self.host, Arrivals(self.host))
+            self.recorder.install(self.management, Seams())
 
     def use(self) -> None:
         self.management.load_models_gpu([self.base.clone()])
@@ -350,6 +352,21 @@ def test_a_file_that_was_cut_short_ends_the_prompt_with_a_clear_error(tmp_path: 
         with pytest.raises(CheckpointCorruptError, match=r"a\.safetensors"):
             served.use()
     assert not served.has_pin
+
+
+def test_a_file_that_was_cut_while_its_model_worked_ends_the_prompt_before_the_next_one(
+    tmp_path: Path,
+) -> None:
+    transformer = Served(tmp_path / "a.safetensors")
+    vae = Served(tmp_path / "b.safetensors", beside=transformer)
+    transformer.use()
+    os.truncate(transformer.path, 100)
+    with pytest.raises(CheckpointCorruptError, match=r"a\.safetensors"):
+        vae.use()
+    assert not transformer.has_pin
+    transformer.recorder.end_prompt()
+    vae.use()
+    assert vae.has_pin
 
 
 def test_a_file_that_was_written_to_is_comfyuis_to_read(tmp_path: Path) -> None:

@@ -150,14 +150,12 @@ void SetContexts(DriverApi& api) {
     });
   };
   api.context_pop = [](CuContext*) {  // never fails: a test could not tell what is left then
-    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     state.Contexts().pop_back();
     return kCuSuccess;
   };
   api.context_get_device = [](CuDeviceId* device) -> CuResult {
-    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     if (state.Contexts().empty()) return kInvalidContext;
@@ -183,7 +181,6 @@ void SetHostMemory(DriverApi& api) {
     });
   };
   api.host_get_flags = [](unsigned* flags, void* address) -> CuResult {
-    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     *flags = 0;
@@ -211,7 +208,6 @@ void SetCopies(DriverApi& api) {
     });
   };
   api.stream_destroy = [](CuStream stream) {
-    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     state.streams.erase(stream);
@@ -244,7 +240,6 @@ void SetReservations(DriverApi& api) {
     });
   };
   api.address_free = [](CuAddress address, std::size_t size) {
-    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     if (state.mapped.count(address) > 0) state.misuses.push_back("freed what is mapped");
@@ -279,7 +274,6 @@ void SetAllocations(DriverApi& api) {
     });
   };
   api.allocation_release = [](CuAllocation allocation) {
-    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     return state.allocations.erase(allocation) == 1 ? kCuSuccess : kInvalidValue;
@@ -291,7 +285,6 @@ void SetAllocations(DriverApi& api) {
     });
   };
   api.unmap = [](CuAddress address, std::size_t) {
-    const SparedFromFailing spared;
     FakeDriver::State& state = Now();
     MutexLock lock(state.mutex);
     return state.mapped.erase(address) == 1 ? kCuSuccess : kInvalidValue;
