@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.dev.packages import install
 from tools.dev.places import ROOT, VENV, find_comfyui, venv_python
 from tools.dev.steps import Step, StepFailed, run_step
 from tools.dev.third_parties import apt_install, may_install
@@ -17,8 +18,6 @@ TOOL_REQUIREMENTS = ROOT / "tools" / "requirements-dev.txt"
 TORCH_REQUIREMENTS = ROOT / "tools" / "requirements-torch.txt"
 REFERENCE_REQUIREMENTS = ROOT / "tools" / "requirements-references.txt"
 OLDEST, NEWEST = (3, 10), (3, 13)
-PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
-INDEX_HINT = "is a package index reachable (pip config list)? Then run the same command again."
 
 
 def ensure_tools() -> None:
@@ -52,8 +51,7 @@ def _ensure_layer(name: str, files: list[Path], constraints: list[Path]) -> None
         arguments += ["-r", file]
     for file in constraints:
         arguments += ["-c", file]
-    command = [venv_python(), *PIP, *arguments]
-    run_step(Step(f"install {name.replace('-', ' ')} into .venv", command, INDEX_HINT))
+    install(f"install {name.replace('-', ' ')} into .venv", arguments)
     stamp.write_text(wanted, encoding="utf-8")
 
 
