@@ -90,8 +90,8 @@ class UseRecorder:
         self._host.models.adopt_loaded()
         # Bytes that were gone when they were first read were zeros: what this prompt made of them
         # is not to become an image. Nobody knew before they were read.
-        for resident in self._host.models.kept_of(self._used):
-            self._is_sound(resident)
+        for worked in self._host.models.kept_of(self._used):
+            self._is_sound(worked)
         for patcher in patchers:
             resident = self._host.models.find(getattr(patcher, "model", None))
             if resident is None:
