@@ -15,7 +15,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--repeat", type=int, default=20, help="images of each (default: 20)")
     parser.add_argument("--out", type=Path, help="where to write (default: runs/<time>)")
-    given = parser.parse_args(arguments)
+    given, others = parser.parse_known_args(arguments)
+    if others:
+        parser.error(
+            f"no ComfyUI was found, and without one there is no {others[0]}: set COMFYUI_PATH to "
+            "yours (--models, --workflow, --cpu and --comfy-flags are for it)"
+        )
     if given.repeat < 1:
         parser.error("--repeat must be 1 or more")
     return given

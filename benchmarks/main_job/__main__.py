@@ -134,6 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
     except PromptRefusedError as refusal:
         console.print("ComfyUI refuses a workflow:", highlight=False)
         console.print(str(refusal), soft_wrap=True, highlight=False, markup=False)
+        if given.models is None and given.workflow:
+            console.print("It has toy models only: --models DIR names your own.", highlight=False)
         return _CANNOT_RUN
     except (ComfyStartError, PromptFailedError, TimeoutError) as failure:
         console.print(f"[red]FAILED[/red] {failure}", soft_wrap=True, highlight=False)

@@ -32,6 +32,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="the rest of the line goes to ComfyUI, e.g. --cache-lru 100",
     )
     given = parser.parse_args(arguments)
+    for workflow in given.workflow:
+        if not workflow.is_file():
+            parser.error(f"--workflow {workflow}: there is no such file")
     if given.models is not None and not given.workflow:
         parser.error("--models needs --workflow: which graphs use those models?")
     if given.repeat < 1:

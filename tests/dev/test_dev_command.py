@@ -165,7 +165,7 @@ def test_the_summary_closes_with_the_sum_and_says_every_skip() -> None:
 
 
 def test_run_falls_back_to_the_headless_job_where_no_comfyui_is_named_or_found(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[list[str]] = []
 
@@ -181,5 +181,17 @@ def test_run_falls_back_to_the_headless_job_where_no_comfyui_is_named_or_found(
     assert main(["run", "--repeat", "2"]) == 0
     assert started[0][1:] == ["-m", "benchmarks.headless_job", "--repeat", "2"]
     with pytest.raises(SystemExit):
-        main(["run", "--comfy-flags", "--cache-lru", "100"])
+        main(["run", "--workflow", "a.json"])
+    assert "no ComfyUI was found, and without one there is no --workflow" in capsys.readouterr().err
     assert len(started) == 1
+
+
+def test_a_workflow_that_is_not_there_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tools.dev.main.find_comfyui", lambda: tmp_path)
+    monkeypatch.setattr("tools.dev.environment.ensure_full", lambda: pytest.fail("made"))
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--workflow", str(tmp_path / "nosuch.json")])
+    assert ended.value.code == 2
+    assert "nosuch.json: there is no such file" in capsys.readouterr().err
