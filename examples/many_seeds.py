@@ -32,6 +32,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         client, graph = Client(arguments.url), load_workflow(arguments.workflow)
+        print(f"waiting for {arguments.url} to be ready", file=sys.stderr)
         client.wait_until_ready()
         client.prewarm(workflow=graph, dummy_inference=False)
         prompts = [client.submit(with_seed(graph, seed)) for seed in range(arguments.seeds)]

@@ -159,7 +159,7 @@ class _Check:
         near = hint(value.rpartition("/")[2], names)
         if os.path.isabs(value) or ".." in value.replace("\\", "/").split("/"):
             raise WrongValueError(f"{quoted(value)} is a path, not an entry of {folder}{near}")
-        empty = "" if names else f", which is empty: no model lies in {self._models.root.name}/"
+        empty = "" if names else f", which is empty: no model lies in {self._models.root}/"
         empty += "" if names or model_list == ANY else model_list
         raise WrongValueError(f"{quoted(value)} is not in {folder}{near or empty}")
 

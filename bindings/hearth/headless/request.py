@@ -137,7 +137,8 @@ def _places(request: Request) -> list[Fault]:
     if request.repeat < 1:
         faults.append(Fault(f"--repeat: 1 or more, not {request.repeat}"))
     if not request.models.is_dir():
-        faults.append(Fault(f"--models: there is no folder {request.models}"))
+        there = f"--models: there is no folder {request.models}"
+        faults.append(Fault(f"{there}; name that of a ComfyUI, or set COMFYUI_PATH"))
     elif not ModelLists(request.models).is_there:
         folders = ", ".join(each for all_ in FOLDERS.values() for each in all_)
         faults.append(
