@@ -155,8 +155,6 @@ class BetweenPrompts:
             if flags.get("free_memory"):
                 host.runtime.cache.trim(_ALL_BYTES, _ALL_BYTES, "free requested")
             host.runtime.cache.enforce()
-            if host.runtime.executor.run_pending(_SECONDS_PER_GAP if queue.queue else None):
-                # A model that was unpinned, while free RAM is short: nobody may come for long.
-                host.runtime.cache.enforce()
+            host.runtime.executor.run_pending(_SECONDS_PER_GAP if queue.queue else None)
         for action in self._after_gap:
             action()

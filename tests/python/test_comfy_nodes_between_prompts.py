@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
 
@@ -59,30 +58,6 @@ def test_a_job_wakes_a_worker_that_waits() -> None:
     host.runtime.executor.post(lambda: threads.append(threading.get_ident()))
     worker.join()
     assert threads == [worker.ident]
-
-
-class Told:
-    """The host's cache; whoever has the limits looked at is noted in `order`."""
-
-    def __init__(self, cache: Any, order: list[str]) -> None:
-        self._cache, self._order = cache, order
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cache, name)
-
-    def enforce(self) -> None:
-        self._order.append("limits")
-        self._cache.enforce()
-
-
-def test_limits_are_looked_at_after_a_job_that_may_have_unpinned_a_model() -> None:
-    host, order = make_host(), list[str]()
-    host.runtime.cache = Told(host.runtime.cache, order)
-    queue = install(host)
-    host.runtime.executor.post(lambda: order.append("job"))
-    assert queue.get(timeout=1000.0) is None
-    queue.get_flags()
-    assert order[-2:] == ["job", "limits"]
 
 
 def test_what_was_asked_for_before_a_prompt_is_done_before_it() -> None:
