@@ -225,14 +225,15 @@ void ModelCache::Impl::UpdateBytes(const ModelKey& key, const TierBytes& bytes) 
 }
 
 void ModelCache::Impl::SetPinned(const ModelKey& key, bool pinned) {
-  bool exceeded = false;
+  bool was_unpinned = false;
   {
     MutexLock lock(mutex_);
     const bool changed = pinned ? pinned_.insert(key).second : pinned_.erase(key) > 0;
     if (changed) Tell(pinned ? EventKind::kPinned : EventKind::kUnpinned, key, {}, {});
-    exceeded = changed && !pinned && ClaimExcess();
+    was_unpinned = changed && !pinned && !closed_;
   }
-  if (exceeded) EndExcessSoon();
+  // All that a pin had held off: limits, free RAM, idle time. Else it stayed until somebody came.
+  if (was_unpinned) executor_->Post([cache = shared_from_this()] { cache->Enforce(); });
 }
 
 void ModelCache::Impl::KeepAlive(const ModelKey& key, std::optional<double> seconds) {

@@ -143,7 +143,8 @@ class ModelCache {
 
   // A pinned slot is never evicted. Pinning does not load and holds for the slot, present or not.
   // Where a limit is exceeded because a model was pinned or in use, the excess goes in a job of the
-  // executor once the pin or the last handle has ended.
+  // executor once the pin or the last handle has ended; after a pin, so does what was idle for too
+  // long or what free RAM has become too short for.
   void Pin(const ModelKey& key);
   void Unpin(const ModelKey& key);
   // Gives the slot an idle time of its own in place of the limits' idle_seconds, longer or shorter;

@@ -52,21 +52,23 @@ def _evict_by_name(live: LiveComfy) -> None:
 class Row:
     """What happens while a prompt runs, what is resident after it, and after the unpinning.
 
-    `lingers`: whether the used one stays with the workflow; where RAM is short it is asked for.
+    `gone`: why the used one, which lingers at first, leaves the workflow as well; "": it does not.
     """
 
     change: Change
     left: set[str]
     left_unpinned: set[str]
-    lingers: bool = True
+    gone: str = ""
 
 
+_ASKED = "its holder was asked"  # where RAM is short
+_LET_GO = "no workflow holds it any more"
 _LIMIT = {"max_cached_models": 0}
 ROWS = {
     "`max_cached_models` lowered": Row(_config(**_LIMIT), {PINNED}, set()),
-    "`budget.ram_gib` lowered": Row(_config(budget={"ram_gib": 0.0001}), {PINNED}, set()),
+    "`budget.ram_gib` lowered": Row(_config(budget={"ram_gib": 0.0001}), {PINNED}, set(), _ASKED),
     "free RAM below `budget.keep_free_ram_gib`": Row(
-        _config(budget={"keep_free_ram_gib": 1e6}), {PINNED}, set(), lingers=False
+        _config(budget={"keep_free_ram_gib": 1e6}), {PINNED}, set(), _ASKED
     ),
     "a limit lowered, policy `noeviction`": Row(
         _config(**_LIMIT, unload={"policy": "noeviction"}), ALL, ALL
@@ -79,7 +81,7 @@ ROWS = {
     ),
     "`unload.idle_seconds` over": Row(_config(unload={"idle_seconds": 0.01}), {PINNED}, set()),
     "`keep_model_in_memory` turned off": Row(_config(keep_model_in_memory=False), set(), set()),
-    "`/free`": Row(_free, {PINNED}, {PINNED}),
+    "`/free`": Row(_free, {PINNED}, {PINNED}, _LET_GO),
     "`POST /hearth/evict` of all": Row(_evict_all, {PINNED}, {PINNED}),
     "`POST /hearth/evict` by name": Row(_evict_by_name, set(), set()),
 }
@@ -99,6 +101,12 @@ def _holds(live: LiveComfy, names: set[str]) -> Callable[[], bool]:
     return lambda: live.hearth.resident() == names
 
 
+def _left_its_workflow(live: LiveComfy, after: int) -> list[tuple[str, str]]:
+    """Models that had lingered and are gone, each with why."""
+    events = [each for each in live.hearth.events(after) if each["kind"] == "lingering_gone"]
+    return [(each["model"], each["reason"]) for each in events]
+
+
 @pytest.mark.parametrize("what", ROWS)
 def test_a_row_of_the_table_holds_for_an_idle_a_pinned_and_a_used_model(
     scene: LiveComfy, what: str
@@ -110,16 +118,21 @@ def test_a_row_of_the_table_holds_for_an_idle_a_pinned_and_a_used_model(
     prompt = scene.client.submit(graph)
     held = scene.server.barriers / f"{barrier}.held"
     wait_until(held.exists, "the prompt to be held in the middle of sampling")
+    newest = scene.hearth.last_event()
     row.change(scene)
     assert scene.hearth.resident() == ALL, "nothing is taken while a prompt runs"
     (scene.server.barriers / f"{barrier}.go").touch()
     assert scene.client.wait(prompt).status == "success"
     wait_until(_holds(scene, row.left), f"{sorted(row.left)} to be left")
-    lingering = {USED} - row.left if row.lingers else set()
+    if row.gone:
+        gone = [(USED, row.gone)]
+        wait_until(lambda: _left_its_workflow(scene, newest) == gone, f"{gone} to be told")
+    lingering = set() if row.gone else {USED} - row.left
     wait_until(lambda: scene.hearth.lingering() == lingering, f"{lingering} to linger")
     # Done on the worker, behind the change: where nobody goes, the change has counted by now.
     assert scene.client.post("/hearth/pin", {"name": PINNED, "pinned": False})[0] == 200
     wait_until(_holds(scene, row.left_unpinned), f"{sorted(row.left_unpinned)} to be left")
+    assert scene.hearth.lingering() == lingering, "nobody lets go of it later"
 
 
 @pytest.mark.parametrize("what", ["another model needs its place"])

@@ -40,6 +40,29 @@ TEST_F(ExcessTest, WhatIsTooMuchGoesWhenItIsUnpinned) {
   EXPECT_EQ(ResidentNames(), "a");
 }
 
+TEST_F(ExcessTest, WhatRamFallsShortOfGoesWhenItIsUnpinned) {
+  probe_ = std::make_shared<FakeMemoryProbe>(1000);
+  Make({.min_free_host_bytes = 500});
+  Load("a", Loader({.bytes = {0, 100, 0, 0}, .machine = probe_}));
+  cache_->Pin(Key("a"));
+  probe_->Take(800);  // another program
+  cache_->Enforce();
+  EXPECT_EQ(ResidentNames(), "a");
+  cache_->Unpin(Key("a"));
+  EXPECT_EQ(ResidentNames(), "");
+}
+
+TEST_F(ExcessTest, WhatWasIdleForLongGoesWhenItIsUnpinned) {
+  Make({.idle_seconds = 10});
+  Load("a");
+  cache_->Pin(Key("a"));
+  clock_->Advance(11);
+  cache_->Enforce();
+  EXPECT_EQ(ResidentNames(), "a");
+  cache_->Unpin(Key("a"));
+  EXPECT_EQ(ResidentNames(), "");
+}
+
 TEST_F(ExcessTest, WhatWithinTheLimitsEndsItsUseStays) {
   Make({.max_models = 1});
   {
