@@ -11,7 +11,7 @@ from pathlib import Path
 _LOG = logging.getLogger("hearth")
 
 # Imports make half a million objects that stay, and by Python's own measure the collector goes over
-# them 1300 times while they come: a fifth of the start's time. Of what it would find this leaves
+# them 1300 times while they come: a tenth of the start's time. Of what it would find this leaves
 # under a hundred objects.
 _SELDOM = (100_000, 50, 100)
 _pace_before: list[tuple[int, int, int]] = []

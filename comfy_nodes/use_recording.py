@@ -18,6 +18,7 @@ from hearth.errors import CheckpointCorruptError
 
 from .arrivals import Arrivals
 from .host import Host
+from .host_supply import Feed
 from .measure import loaded_bytes
 from .own_pins import give_up_own_pins
 from .residents import ResidentModel
@@ -91,28 +92,30 @@ class UseRecorder:
         # Bytes that were gone when they were first read were zeros: what this prompt made of them
         # is not to become an image. Nobody knew before they were read.
         for worked in self._host.models.kept_of(self._used):
-            self._is_sound(worked)
+            self._sound_feed(worked)
         for patcher in patchers:
             resident = self._host.models.find(getattr(patcher, "model", None))
             if resident is None:
                 continue
             self._host.scope.use(resident.key)
             self._used.add(resident.key)
-            if self._is_sound(resident) and resident.feed is not None:
-                resident.feed.make_ready(lambda: not self._host.adapter.is_interrupted())
+            feed = self._sound_feed(resident)
+            if feed is not None:
+                feed.make_ready(lambda: not self._host.adapter.is_interrupted())
             work.append(_Work(resident, patcher, loaded_bytes(patcher)))
         return work
 
-    def _is_sound(self, resident: ResidentModel) -> bool:
-        """Whether it may work with what hearth holds of its files."""
+    def _sound_feed(self, resident: ResidentModel) -> Feed | None:
+        """What feeds it, if there is any; without it where bytes of its files are gone, of which
+        the fault is kept for `_raise_fault`."""
         if resident.feed is None or resident.released:
-            return False
+            return None
         try:
             resident.feed.check(resident.modules())
         except CheckpointCorruptError as fault:
             self._fault = fault
-            return False
-        return True
+            return None
+        return resident.feed
 
     def _raise_fault(self) -> None:
         fault, self._fault = self._fault, None

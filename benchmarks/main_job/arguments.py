@@ -34,7 +34,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     for workflow in given.workflow:
         if not workflow.is_file():
-            parser.error(f"--workflow {workflow}: there is no such file")
+            parser.error(f"--workflow: there is no file {workflow.resolve()}")
     if given.models is not None and not given.workflow:
         parser.error("--models needs --workflow: which graphs use those models?")
     if given.repeat < 1:

@@ -86,6 +86,8 @@ def _cell(row: Row, entries: Sequence[Entry]) -> str:
     for entry in measured:
         for name, values in entry["samples"].items():
             samples.setdefault(name, []).extend(values)
+    if row.shown in ("added", "total") and "same" not in samples:
+        return "by an earlier rule"
     text = _SHOWN[row.shown](samples)
     if row.shown != "memory" and "anonymous_gib" in samples:
         text += f"; {median(samples['anonymous_gib']):.1f} GiB"

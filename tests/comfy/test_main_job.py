@@ -70,6 +70,7 @@ def test_a_workflow_that_names_a_missing_model_is_refused_in_lines(
     assert "Traceback" not in done.stdout + done.stderr
     assert "node loader (CheckpointLoaderSimple)" in done.stdout
     assert "nobody.safetensors" in done.stdout
+    assert "--models DIR names your own" in done.stdout
 
 
 def test_a_models_folder_that_does_not_exist_is_refused(comfy: Path, tmp_path: Path) -> None:

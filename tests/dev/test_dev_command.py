@@ -194,4 +194,15 @@ def test_a_workflow_that_is_not_there_is_told_before_anything_is_made(
     with pytest.raises(SystemExit) as ended:
         main(["run", "--workflow", str(tmp_path / "nosuch.json")])
     assert ended.value.code == 2
-    assert "nosuch.json: there is no such file" in capsys.readouterr().err
+    assert f"there is no file {tmp_path / 'nosuch.json'}" in capsys.readouterr().err
+
+
+def test_a_workflow_is_looked_for_where_the_job_will_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr("tools.dev.main.find_comfyui", lambda: tmp_path)
+    with pytest.raises(SystemExit):
+        main(["run", "--workflow", "mine.json"])
+    assert str(ROOT / "mine.json") in capsys.readouterr().err

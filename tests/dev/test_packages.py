@@ -64,11 +64,21 @@ def test_what_pip_was_told_is_told_to_uv(machine: Machine, log: Path) -> None:
     said = log.read_text(encoding="utf-8")
     for words in ("--index-url https://one/simple", "--extra-index-url a", "--find-links /wheels"):
         assert words in said
-    assert "timeout" not in said
+    assert "timeout" not in said and "--no-" not in said
 
 
-def test_a_setting_that_uv_would_not_follow_leaves_it_to_pip(machine: Machine, log: Path) -> None:
-    machine("global.proxy='http://proxy'")
+def test_what_pip_was_forbidden_is_forbidden_uv(machine: Machine, log: Path) -> None:
+    machine("global.no-cache-dir='true'\n:env:.no-index='1'")
+    packages.install("install x", ["x"])
+    said = log.read_text(encoding="utf-8")
+    assert "--no-cache" in said and "--no-index" in said
+
+
+@pytest.mark.parametrize("setting", ["proxy='http://proxy'", "cache-dir='/large/disk'"])
+def test_a_setting_that_uv_would_not_follow_leaves_it_to_pip(
+    machine: Machine, log: Path, setting: str
+) -> None:
+    machine(f"global.{setting}")
     packages.install("install x", ["x"])
     assert asked(log) == ["python"]
 

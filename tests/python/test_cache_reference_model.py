@@ -159,7 +159,9 @@ class CacheAgainstReference(RuleBasedStateMachine):
     @rule(name=names)
     def unpin(self, name: str) -> None:
         self.cache.unpin(key(name))
-        self.reference.pinned.discard(name)
+        if name in self.reference.pinned:
+            self.reference.pinned.remove(name)
+            self.reference.expire()  # what was idle for too long meanwhile goes at once
 
     @rule(name=names)
     def erase_what_nobody_holds(self, name: str) -> None:

@@ -78,6 +78,21 @@ def test_a_missing_tokenizer_is_told_with_every_place(
         assert word in lines[0]
 
 
+def test_a_models_folder_that_is_not_there_says_what_to_name(refused: Run) -> None:
+    code, lines = refused(graphs.z_image(), "--models", "nowhere")
+    assert code == 2
+    assert "there is no folder nowhere; name that of a ComfyUI, or set COMFYUI_PATH" in lines[0]
+
+
+def test_an_empty_list_names_the_whole_folder_in_which_nothing_lies(
+    refused: Run, place: Path
+) -> None:
+    (place / "models" / "vae" / "ae.safetensors").unlink()
+    code, lines = refused(graphs.z_image(), "--models", str(place / "models"))
+    assert code == 2
+    assert any(f"no model lies in {place / 'models' / 'vae'}" in line for line in lines)
+
+
 def test_prompts_that_no_sampler_takes_are_refused(refused: Run, place: Path) -> None:
     (place / "prompts.txt").write_text("a cat\n")
     graph = {"57:30": graphs.z_image()["57:30"], "20": node("HearthPin", model=["57:30", 0])}

@@ -90,6 +90,18 @@ def test_without_a_gpu_the_hosts_part_is_measured_and_the_rest_says_why(
     assert {row["threads"] for row in rows if row["row"] == "host"} == {1, 16}
 
 
+def test_of_a_large_file_the_disk_reads_a_part(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hearth.load_bench._DISK_BYTES", 4096)
+    _, (_, *rows) = run(capsys, str(model))
+    disk = [row for row in rows if row["row"] == "disk" and "left_out" not in row]
+    if not disk:
+        pytest.skip("NOT RUN, this file system refuses O_DIRECT")
+    assert {row["bytes"] for row in disk} == {4096}
+    assert model.stat().st_size > 4096
+
+
 def test_cold_rows_are_measured_only_when_asked_for(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -276,6 +276,13 @@ def test_figures_of_two_machines_are_two_tables(
     assert "1.00 (worst 1.00)" in said and "9.00 (worst 9.00)" in said
 
 
+def test_a_line_of_an_earlier_rule_is_not_put_beside_those_of_this(tmp_path: Path) -> None:
+    key = {"variant": "stock", "row": "switch_fits", "page_cache": "warm", "base": [1.0]}
+    lines(tmp_path).add(**key, samples={"seconds": [3.0]})
+    [_, cells] = report.table(report.read([tmp_path / "rows.jsonl"]))
+    assert cells[2] == "by an earlier rule"
+
+
 def test_pixels_that_differ_are_told(tmp_path: Path) -> None:
     for variant, pixels in (("stock", "a"), ("hearth", "b")):
         key = {"variant": variant, "row": "same_model", "page_cache": "warm"}

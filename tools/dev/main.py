@@ -109,6 +109,7 @@ def _run(options: argparse.Namespace) -> int:
         for line in no_comfyui(os.environ["COMFYUI_PATH"]):
             print(line, file=sys.stderr)
         return NO_COMFYUI_CODE
+    os.chdir(ROOT)  # the job's own folder: names that are not whole mean the same to both
     job = "benchmarks.main_job" if wants_comfyui else "benchmarks.headless_job"
     importlib.import_module(f"{job}.arguments").parse(options.rest)  # ends on a mistake
     environment.ensure_full()

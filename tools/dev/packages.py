@@ -21,9 +21,10 @@ _FLAGS = {
     "find-links": "--find-links",
     "trusted-host": "--allow-insecure-host",
 }
+_SWITCHES = {"no-index": "--no-index", "no-cache-dir": "--no-cache"}
 _WITHOUT_MEANING = frozenset(
     ("cert", "default-timeout", "timeout", "retries", "disable-pip-version-check", "no-input")
-    + ("progress-bar", "root-user-action", "break-system-packages", "no-cache-dir", "cache-dir")
+    + ("progress-bar", "root-user-action", "break-system-packages")
 )
 Arguments = Sequence[str | Path]
 
@@ -70,7 +71,7 @@ def _settings_of_pip() -> dict[str, str] | None:
     for line in filter(None, output_of(command).splitlines()):
         place, _, value = line.partition("=")
         name = place.rpartition(".")[2]
-        if name not in _FLAGS and name not in _WITHOUT_MEANING:
+        if name not in {**_FLAGS, **_SWITCHES} and name not in _WITHOUT_MEANING:
             return None
         settings[name] = str(ast.literal_eval(value))
     return settings
@@ -82,3 +83,6 @@ def _as_flags(settings: dict[str, str]) -> Iterator[str]:
     for name, flag in _FLAGS.items():
         for value in settings.get(name, "").split():
             yield from (flag, value)
+    for name, switch in _SWITCHES.items():
+        if settings.get(name, "").lower() in ("1", "true", "yes", "on"):
+            yield switch

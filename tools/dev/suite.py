@@ -39,6 +39,8 @@ def run_suite(choice: Choice) -> int:
         ready = _settle(installed, outcomes)
     if ready:
         outcomes += _with_environment(choice)
+    elif choice.fuzz_seconds:  # which needs no Python
+        outcomes.append(fuzzing.run_fuzzers(choice.fuzz_seconds))
     say("\n" + summary(outcomes))
     return 1 if any(outcome.failed for outcome in outcomes) else 0
 
