@@ -210,6 +210,17 @@ def test_a_second_run_adds_what_is_missing(tmp_path: Path, sessions: list[Sessio
     assert len(sessions) == 4
 
 
+@pytest.mark.parametrize("option", ["--rows", "--variants", "--page-cache"])
+def test_what_is_not_there_is_refused_with_what_there_is(
+    tmp_path: Path, sessions: list[Session], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        rows.main(command(tmp_path, option, "nosuch"))
+    assert ended.value.code == 2
+    assert "unknown: nosuch; there are " in capsys.readouterr().err
+    assert sessions == []
+
+
 def test_when_the_time_is_over_no_row_begins(tmp_path: Path, sessions: list[Session]) -> None:
     assert rows.main(command(tmp_path, "--rows", "same_model", "--limit", "0")) == 1
     assert sessions == []
