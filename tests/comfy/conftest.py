@@ -91,7 +91,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def _servers(
-    comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+    comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory, forked: bool = True
 ) -> Iterator[StartComfy]:
     """Starts servers, and stops at the end those that still run."""
     running: list[ComfyServer] = []
@@ -116,6 +116,7 @@ def _servers(
             flags=("--cpu", *flags),
             # Toy models gain nothing from a second thread, and lose much on a busy machine.
             env={"HEARTH_CONFIG": str(file.path), "OMP_NUM_THREADS": "1"},
+            forked=forked,
         )
         server = ComfyServer(spec)
         server.start()
@@ -145,6 +146,15 @@ def start_comfy(
     """Starts servers of one module. Each takes a gigabyte: were they to run on to the end, the
     machine would have so little RAM left that hearth, rightly, gave up models of other tests."""
     with _servers(comfy, models, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_from_scratch(
+    comfy: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartComfy]:
+    """The same for tests about the start itself: nothing is imported when ComfyUI begins."""
+    with _servers(comfy, models, tmp_path_factory, forked=False) as start:
         yield start
 
 

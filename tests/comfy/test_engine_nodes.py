@@ -47,7 +47,7 @@ def live(comfy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live
     config.write(DEFAULTS)
     packs = {"spy": SPY_PACK, "toys": TOYS, "hearth": REPOSITORY}
     env = {"HEARTH_CONFIG": str(config.path), "OMP_NUM_THREADS": "1"}
-    spec = ServerSpec(comfy, base, models, packs=packs, flags=FLOAT32, env=env)
+    spec = ServerSpec(comfy, base, models, packs=packs, flags=FLOAT32, env=env, forked=True)
     with ComfyServer(spec) as server:
         yield LiveComfy(server, models, config)
 

@@ -96,7 +96,13 @@ def both(comfy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both
     write_safetensors(models / "text_encoders" / toy_zimage.TEXT_ENCODER, specs, 4)
     base = tmp_path_factory.mktemp("zimage_comfyui")
     spec = ServerSpec(
-        comfy, base, models, packs={"toys": PACK}, flags=FLOAT32, env={"OMP_NUM_THREADS": "1"}
+        comfy,
+        base,
+        models,
+        packs={"toys": PACK},
+        flags=FLOAT32,
+        env={"OMP_NUM_THREADS": "1"},
+        forked=True,
     )
     with ComfyServer(spec) as server:
         yield Both(server, models)

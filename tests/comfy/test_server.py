@@ -134,7 +134,15 @@ def test_the_config_in_comfyuis_user_directory_counts_where_none_is_named(
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps({"max_cached_models": limit}), encoding="utf-8")
     packs = {"hearth": REPOSITORY}
-    spec = ServerSpec(comfy, tmp_path, models, packs=packs, flags=("--cpu",))
+    spec = ServerSpec(
+        comfy,
+        tmp_path,
+        models,
+        packs=packs,
+        flags=("--cpu",),
+        env={"OMP_NUM_THREADS": "1"},
+        forked=True,
+    )
     with ComfyServer(spec) as server:
         config = ComfyClient(server.url).get("/hearth/health")["config"]
     found = (config["source"], config["in_force"]["max_cached_models"])
