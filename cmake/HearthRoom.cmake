@@ -2,15 +2,23 @@
 # nothing else: what it does not link it cannot include.
 #
 #   hearth_room(cache SOURCES model_cache.cc lru.cc USES hearth_model PRIVATE_USES hearth_json)
+#
+# ALONE names sources whose anonymous namespace has what another's of the room has, too: they are
+# never compiled in one go with others (CMAKE_UNITY_BUILD).
 function(hearth_room name)
-  cmake_parse_arguments(ROOM "" "" "SOURCES;USES;PRIVATE_USES" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "SOURCES;ALONE;USES;PRIVATE_USES" ${ARGN})
   add_library(hearth_${name} STATIC ${ROOM_SOURCES})
   target_include_directories(hearth_${name} PUBLIC "${PROJECT_SOURCE_DIR}/cpp")
   target_link_libraries(hearth_${name} PUBLIC ${ROOM_USES} PRIVATE ${ROOM_PRIVATE_USES})
   hearth_warnings(hearth_${name})
+  hearth_alone(${ROOM_ALONE})
   if("hearth_torch" IN_LIST ROOM_USES)
     hearth_precompile(hearth_${name} <ATen/core/Tensor.h>)
   endif()
+endfunction()
+
+function(hearth_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 
 function(hearth_warnings target)
@@ -25,7 +33,8 @@ endfunction()
 
 # A test program of one room: hearth_test(cache SOURCES a_test.cc USES hearth_cache)
 function(hearth_test name)
-  cmake_parse_arguments(TEST "" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(TEST "" "" "SOURCES;ALONE;USES" ${ARGN})
+  hearth_alone(${TEST_ALONE})
   add_executable(${name}_test ${TEST_SOURCES})
   target_include_directories(${name}_test PRIVATE "${PROJECT_SOURCE_DIR}/tests/cpp")
   target_link_libraries(${name}_test PRIVATE ${TEST_USES} GTest::gtest GTest::gtest_main)

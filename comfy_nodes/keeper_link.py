@@ -89,8 +89,9 @@ class KeeperLink:
         except KeeperError as error:
             self._hang_up()
             reason = self._why_not_started or str(error)
+            if self._state["state"] != "missing":  # told; why it cannot be reached may change
+                self._say_once(f"no keeper: {reason}")
             self._state = {"state": "missing", "reason": reason}
-            self._say_once(f"no keeper: {reason}")
 
     def _connect(self) -> None:
         if self._connection is not None:

@@ -122,6 +122,10 @@ def test_a_keeper_that_somebody_stopped_is_not_started_again_but_joined_when_it_
     link = _started(Tier(), Models(model))
     keeper.stop()
     wait_until(lambda: link.report()["state"] == "missing", "the keeper to be missed")
+    for _ in range(2):  # the next seconds': first it does not answer, then there is none
+        link._look()
+    assert "no keeper is running" in link.report()["reason"]
+    assert caplog.text.count("no keeper:") == 1
     keeper.start()
     wait_until(lambda: link.report()["state"] == "connected", "the new keeper to be found")
     wait_until(lambda: _locked(link) > 0, "the model to be told again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 from tools.dev import native
@@ -19,15 +20,6 @@ SANITIZER_OPTIONS = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 NO_TESTS_COLLECTED = 5
-
-
-def guarded(runner: str, work: Callable[[], Outcome]) -> Outcome:
-    """A step that fails is a failed runner; the others still run."""
-    try:
-        return work()
-    except StepFailed as error:
-        say(str(error))
-        return broken(runner, str(error).splitlines()[0])
 
 
 def run_ctest(runner: str, folder: Path, only: str | None = None) -> Outcome:
@@ -54,12 +46,47 @@ def can_test() -> bool:
     return third_parties(find_toolchain()).can_test
 
 
+def guarded(runner: str, work: Callable[[], Outcome]) -> Outcome:
+    """A step that fails is a failed runner; the others still run."""
+    try:
+        return work()
+    except StepFailed as error:
+        say(str(error))
+        return broken(runner, str(error).splitlines()[0])
+
+
+def build_and_test(
+    runner: str, build: Callable[[], Path], testing: Executor, only: str | None = None
+) -> Future[Outcome]:
+    """Builds now, and leaves the C++ tests of the folder to `testing`."""
+    folders: list[Path] = []
+
+    def run_build() -> Outcome:
+        folders.append(build())
+        return Outcome(runner)
+
+    outcome = guarded(runner, run_build)
+    if folders and can_test():
+        return testing.submit(guarded, runner, lambda: run_ctest(runner, folders[0], only))
+    known: Future[Outcome] = Future()
+    known.set_result(not_run(runner, NO_GOOGLETEST) if folders else outcome)
+    return known
+
+
+def start_preset_tests(preset: str, testing: Executor, only: str | None = None) -> Future[Outcome]:
+    """Builds a preset of the rooms, and leaves its tests to `testing`."""
+    runner = f"C++ {preset}"
+    if can_test():
+        return build_and_test(runner, lambda: native.build_preset(preset), testing, only)
+    known: Future[Outcome] = Future()
+    known.set_result(not_run(runner, NO_GOOGLETEST))
+    return known
+
+
 def run_preset_tests(preset: str, only: str | None = None) -> Outcome:
     """Builds a preset of the rooms and runs their tests."""
-    runner = f"C++ {preset}"
-    if not can_test():
-        return not_run(runner, NO_GOOGLETEST)
-    return guarded(runner, lambda: run_ctest(runner, native.build_preset(preset), only))
+    with ThreadPoolExecutor(max_workers=1) as testing:
+        return start_preset_tests(preset, testing, only).result()
 
 
 def run_pytest(

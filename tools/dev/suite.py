@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.dev import environment, fuzzing, lint, native
 from tools.dev.places import ROOT, comfyui_version, find_comfyui, find_older_comfyui
-from tools.dev.runners import can_test, guarded, run_ctest, run_preset_tests, run_pytest
+from tools.dev.runners import build_and_test, can_test, run_pytest, start_preset_tests
 from tools.dev.steps import StepFailed, say
 from tools.dev.tally import Outcome, broken, not_run, summary
-from tools.dev.third_parties import NO_GOOGLETEST
 
 SANITIZERS = ("asan", "tsan")
 PYTHON_TESTS = ["tests/dev", "tests/architecture", "tests/python"]
@@ -29,56 +29,56 @@ class Choice:
 
 def run_suite(choice: Choice) -> int:
     """Runs the suite, prints the summary; returns the exit code."""
-    outcomes: list[Outcome] = []
-    # Installing is network and disk, the sanitizer builds are processor: side by side.
-    with ThreadPoolExecutor(max_workers=1) as lane:
+    # Installing is network and disk, builds are processor, and of most tests one runs at a time:
+    # each beside the others.
+    with ThreadPoolExecutor(max_workers=1) as installing, ThreadPoolExecutor(1) as testing:
         ensure = environment.ensure_tools if choice.fast else environment.ensure_full
-        installed = lane.submit(ensure)
-        if not choice.fast:
-            outcomes += [run_preset_tests(preset, choice.only) for preset in SANITIZERS]
-        ready = _settle(installed, outcomes)
-    if ready:
-        outcomes += _with_environment(choice)
-    elif choice.fuzz_seconds:  # which needs no Python
-        outcomes.append(fuzzing.run_fuzzers(choice.fuzz_seconds))
+        installed = installing.submit(ensure)
+        tested: list[Future[Outcome]] = []
+        for preset in () if choice.fast else SANITIZERS:
+            tested.append(start_preset_tests(preset, testing, choice.only))
+        not_installed = _settle(installed)
+        if not_installed is None:
+            build = _release_build(choice)
+            tested.append(build_and_test("C++ release", build, testing, choice.only))
+            rest = _with_environment(choice)
+        else:  # the fuzzers need no Python
+            fuzzed = [fuzzing.run_fuzzers(choice.fuzz_seconds)] if choice.fuzz_seconds else []
+            rest = [not_installed, *fuzzed]
+        outcomes = [*(future.result() for future in tested), *rest]
     say("\n" + summary(outcomes))
     return 1 if any(outcome.failed for outcome in outcomes) else 0
 
 
-def _settle(installed: Future[None], outcomes: list[Outcome]) -> bool:
+def _settle(installed: Future[None]) -> Outcome | None:
     try:
         installed.result()
     except StepFailed as error:
         say(str(error))
-        outcomes.append(broken("environment", str(error).splitlines()[0]))
-        return False
-    return True
+        return broken("environment", str(error).splitlines()[0])
+    return None
+
+
+def _release_build(choice: Choice) -> Callable[[], Path]:
+    # The rooms without torch have been tested under both sanitizers; to compile their tests a
+    # third time takes as long as all other tests of this step. Python's need the modules anyway.
+    return lambda: native.build_module(tests=can_test(), torch_free_tests=choice.fast)
 
 
 def _with_environment(choice: Choice) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-
-    def build_and_ctest() -> Outcome:
-        with_tests = can_test()
-        # The rooms without torch have been tested under both sanitizers; to compile their tests a
-        # third time takes as long as all other tests of this step.
-        folder = native.build_module(tests=with_tests, torch_free_tests=choice.fast)
-        if not with_tests:
-            return not_run("C++ release", NO_GOOGLETEST)
-        return run_ctest("C++ release", folder, choice.only)
-
-    outcomes.append(guarded("C++ release", build_and_ctest))
-    # ComfyUI's tests wait for servers for a third of their time, and these run in one process each.
-    with ThreadPoolExecutor(max_workers=1) as lane:
-        inside = None if choice.fast else lane.submit(_comfy, choice.only)
-        outcomes.append(run_pytest("python", PYTHON_TESTS, choice.only))
+    """The tests that need the built modules: those in ComfyUI, in two processes that wait for
+    servers for a third of their time, and all others beside them."""
+    with ThreadPoolExecutor() as lanes:
+        inside = None if choice.fast else lanes.submit(_comfy, choice.only)
+        python = lanes.submit(run_pytest, "python", PYTHON_TESTS, choice.only)
+        if find_comfyui() is not None:
+            python.exception()  # only waits: as much as there is to do is under way
+        outcomes: list[Outcome] = []
         if choice.only is None:
             outcomes.append(lint.run_checks())
         if choice.fuzz_seconds:
             outcomes.append(fuzzing.run_fuzzers(choice.fuzz_seconds))
-        if inside is not None:
-            outcomes.append(inside.result())
-    return outcomes
+        return [python.result(), *outcomes, *([inside.result()] if inside is not None else [])]
 
 
 def _comfy(only: str | None) -> Outcome:
