@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from benchmarks.harness.client import ComfyClient, Graph
+from benchmarks.harness.client import ComfyClient, Graph, PromptRefusedError
 from benchmarks.harness.comfy_server import ComfyServer, ServerSpec
 from benchmarks.harness.hearth_face import HearthFace
 from benchmarks.harness.workflows import with_seed
@@ -43,6 +43,7 @@ class PhaseResult:
     """All that one phase has shown; plain values, ready for JSON."""
 
     name: str
+    comfyui: str = ""  # the version that it says it is
     start_seconds: float = 0.0
     requests: list[Request] = field(default_factory=list)
     reads: dict[str, int] = field(default_factory=dict)  # by folder/name
@@ -81,7 +82,8 @@ def run_phase(
         client = ComfyClient(server.url)
         hearth = HearthFace(client)
         is_active = hearth.active
-        advance(f"{name}: started")
+        result.comfyui = str(client.get("/system_stats")["system"]["comfyui_version"])
+        advance(f"{name}: ComfyUI {result.comfyui} started")
         for workflow, seed in requests:
             result.requests.append(_request(client, workflow, seed))
             _note_memory(result, server)
@@ -103,7 +105,10 @@ def _note_events(result: PhaseResult, hearth: HearthFace) -> None:
 
 def _request(client: ComfyClient, workflow: Workflow, seed: int) -> Request:
     started = monotonic()
-    outcome = client.run(with_seed(workflow.graph, seed), timeout=1800.0)
+    try:
+        outcome = client.run(with_seed(workflow.graph, seed), timeout=1800.0)
+    except PromptRefusedError as refusal:
+        raise PromptRefusedError(f"{workflow.name}:\n{refusal}") from refusal
     seconds = monotonic() - started
     return Request(workflow.name, seed, seconds, outcome.pixels, outcome.files)
 

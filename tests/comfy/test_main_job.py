@@ -40,6 +40,7 @@ def test_main_job_proves_equal_pixels_and_single_reads(comfy: Path, tmp_path: Pa
     for row in (*names, "hits", "switch to a workflow", "same workflow again", "host RAM"):
         assert row in done.stdout
     assert "all: P50 / P95 / worst" in done.stdout
+    assert f"with hearth: ComfyUI {hearth['comfyui']} started" in done.stdout
     for spread in report["all_requests"].values():
         assert 0 < spread["p50"] <= spread["p95"] <= spread["max"]
 
@@ -68,6 +69,7 @@ def test_a_workflow_that_names_a_missing_model_is_refused_in_lines(
     done = _main_job("--cpu", "--workflow", str(file), *out, COMFYUI_PATH=str(comfy))
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert "ComfyUI refuses a workflow:\nmissing:\n" in done.stdout
     assert "node loader (CheckpointLoaderSimple)" in done.stdout
     assert "nobody.safetensors" in done.stdout
     assert "--models DIR names your own" in done.stdout
