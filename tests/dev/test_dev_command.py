@@ -157,6 +157,16 @@ def test_cases_of_programs_are_counted_and_one_that_ended_early_has_failed(tmp_p
     assert outcome.failures[-1] == "cache ended before it wrote its report"
 
 
+def test_a_skip_of_googletest_is_told_without_the_place_of_its_line(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    skip = "/somewhere/a_test.cc:72&#x0A;NOT RUN, needs a CUDA device (none)"
+    report.write_text(
+        f'<testsuite><testcase name="a" status="run"><skipped message="{skip}"/></testcase>'
+        '<testcase name="b" status="run"/></testsuite>'
+    )
+    assert read_junit("runner", report).skips == {"NOT RUN, needs a CUDA device (none)": 1}
+
+
 def test_the_summary_closes_with_the_sum_and_says_every_skip() -> None:
     text = summary([broken("C++ asan", "does not build"), not_run("ComfyUI", "no ComfyUI found")])
     assert text.splitlines()[-1] == "0 passed, 1 failed, 1 skipped"

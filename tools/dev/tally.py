@@ -98,7 +98,10 @@ def _reason(skip: ElementTree.Element | None) -> str:
         return ""
     # pytest puts the reason of a whole file's skip into the text, as a tuple's source.
     whole_file = re.search(r"Skipped: (.*?)['\"]\)?$", skip.text or "", re.DOTALL)
-    return whole_file.group(1) if whole_file else skip.get("message") or ""
+    if whole_file:
+        return whole_file.group(1)
+    # GoogleTest has the place in the first line.
+    return re.sub(r"^\S+:\d+\n", "", skip.get("message") or "").strip()
 
 
 def merged(runner: str, outcomes: list[Outcome]) -> Outcome:
