@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -51,12 +52,14 @@ def _prepare(repository: Path) -> int:
     import hearth
 
     from .ahead import files_of_config, read_files
-    from .config_file import find_sources, places_around, read_text
+    from .config_file import find_sources, places_around, read_config
 
     runtime = hearth.runtime()
     sources = find_sources(repository)
-    source = next(each for each in sources if each.path.is_file())
-    runtime.configure(read_text(source.path), source.label)
+    for source in sources:  # the first that is there counts, be it good or not
+        with contextlib.suppress(FileNotFoundError):
+            runtime.configure(read_config(source.path), source.label)
+            break
     if runtime.config["gc_freeze"]:
         slow_collector()
     paths = files_of_config(

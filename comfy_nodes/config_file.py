@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hearth.text_files import read_text
 
 from .settings import Settings
 
@@ -105,7 +106,7 @@ class ConfigFile:
         self._was_read = False
         for source in self._sources:
             try:
-                text = read_text(source.path)
+                text = read_config(source.path)
             except FileNotFoundError:
                 if source.required:
                     self._complain(source, "the file does not exist; the next place counts")
@@ -153,30 +154,18 @@ class ConfigFile:
         return tuple(_stamp(source.path) for source in self._sources)
 
 
-def read_text(path: Path) -> str:
+def read_config(path: Path) -> str:
     """The file's text; throws OSError, and ValueError with what is wrong with it."""
-    # Not to wait for a pipe that nobody writes to: ComfyUI would never start.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("this is no regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(_MOST_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > _MOST_BYTES:
-        raise ValueError(f"the file has more than {_MOST_BYTES >> 20} MiB, so it is no config")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 text at byte {error.start}") from error
+    return read_text(path, _MOST_BYTES)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         state = path.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:  # a link to itself, or nothing that one may look at
+        return (-(error.errno or 0), 0, 0)
     return (state.st_size, state.st_mtime_ns, state.st_ino)
 
 

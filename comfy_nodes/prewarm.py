@@ -22,6 +22,7 @@ from .prewarm_workflows import Work, check_graph, plan_workflow, read_workflow
 
 _LOG = logging.getLogger("hearth")
 _MOST_REMEMBERED = 200
+_MOST_WAITING = 1000  # each answer of /hearth/ready and health counts them
 _ENDED = ("done", "failed")
 
 Classes = Mapping[str, Any]
@@ -104,7 +105,8 @@ class Prewarm:
     def request(
         self, models: Sequence[str], workflow: Any = None, infer: bool = True
     ) -> list[Item]:
-        """Adds models by name, and a workflow as a name or a graph; the items to wait for."""
+        """Adds models by name, and a workflow as a name or a graph; the items to wait for.
+        Throws PrewarmError, and adds none then."""
         items = [self._model(name) for name in models]
         if isinstance(workflow, str):
             items.append(self._workflow_file(workflow, infer))
@@ -112,6 +114,12 @@ class Prewarm:
             graph = check_graph(workflow, "in the request")
             items.append(_workflow_item("workflow of a request", lambda: graph, infer))
         with self._lock:
+            waiting = sum(not each.ended for each in self._items)
+            if waiting + len(items) > _MOST_WAITING:
+                raise PrewarmError(
+                    f"no more than {_MOST_WAITING} items wait at a time; {waiting} do, and "
+                    f"{len(items)} are asked for"
+                )
             ended = [each for each in self._items if each.ended and not each.at_start]
             for old in ended[:-_MOST_REMEMBERED]:
                 self._items.remove(old)

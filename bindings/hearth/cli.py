@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 import hearth
+from hearth.cli_check import printable
 from hearth.interrupts import INTERRUPTED, ending_at_once
 
 
@@ -42,14 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ending_at_once():
             command, chosen = _chosen(arguments)
         code = command.run(chosen)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a job may be started without one
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("hearth: interrupted", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # that is `| head`, and nothing to tell
-            print(f"hearth: {error.strerror or error}", file=sys.stderr)
+            place = f"{printable(str(error.filename))}: " if error.filename else ""
+            print(f"hearth: {place}{error.strerror or error}", file=sys.stderr)
         # What could not be written is not to be tried again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1

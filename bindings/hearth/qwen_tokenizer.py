@@ -137,10 +137,11 @@ def find(path: Path | None = None, comfyui: Path | None = None) -> Path:
 
 
 def _is_tokenizer(path: Path) -> bool:
-    if path.is_file():
+    # Path.is_file() throws where one may not look.
+    if os.path.isfile(path):
         return True
-    words = (path / "vocab.json").is_file() and (path / "merges.txt").is_file()
-    return words or (path / "tokenizer.json").is_file()
+    words = os.path.isfile(path / "vocab.json") and os.path.isfile(path / "merges.txt")
+    return words or os.path.isfile(path / "tokenizer.json")
 
 
 def _places(comfyui: Path | None) -> Iterator[Path]:

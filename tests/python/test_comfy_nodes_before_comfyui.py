@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,23 @@ def test_where_that_is_not_wanted_it_works_as_ever(
 ) -> None:
     before, meanwhile, after = paces(tmp_path, config, **env)
     assert before == meanwhile == after
+
+
+def test_a_config_that_is_no_file_leaves_the_defaults_in_force_from_the_first(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    say = "import hearth; print(hearth.runtime().config_source, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", _START, str(ROOT), say],
+        env={"HEARTH_CONFIG": str(pipe), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "built-in defaults" in done.stderr
+    assert "shipped default" not in done.stderr
 
 
 def test_a_pace_that_another_pack_has_set_meanwhile_stays(tmp_path: Path) -> None:

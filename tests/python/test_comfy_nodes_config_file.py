@@ -157,6 +157,20 @@ def test_a_file_that_appears_is_noticed(tmp_path: Path) -> None:
     assert runtime.config_source == "a"
 
 
+def test_a_link_to_itself_is_noticed_when_it_comes_and_when_it_goes(tmp_path: Path) -> None:
+    place, default = tmp_path / "a.json", tmp_path / "default.json"
+    default.write_text("{}")
+    config, runtime, _ = make(Source("a", place), Source("default", default))
+    config.load()
+    place.symlink_to(place)
+    assert config.changed
+    assert not config.load()
+    place.unlink()
+    assert config.changed
+    assert config.load()
+    assert (config.faults, runtime.config_source) == ([], "default")
+
+
 def test_the_environment_comes_first_and_the_shipped_file_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

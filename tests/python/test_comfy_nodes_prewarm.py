@@ -249,6 +249,16 @@ def test_a_model_that_is_not_kept_has_failed_and_a_workflow_without_one_says_so(
     assert "none of its models is kept" in workflow["note"]
 
 
+def test_more_than_a_thousand_waiting_items_are_refused_and_none_of_them_is_added() -> None:
+    prewarm = Prewarm(make_host(), FakeRunner(), CLASSES, [])
+    prewarm.request(["x"] * 999)
+    with pytest.raises(PrewarmError, match="no more than 1000 items wait at a time; 999 do"):
+        prewarm.request(["y", "z"])
+    assert prewarm.report()["total"] == 999
+    prewarm.step()
+    assert [item.name for item in prewarm.request(["y", "z"])] == ["y", "z"]
+
+
 def test_of_what_is_kept_no_note_is_made() -> None:
     host = make_host()
     prewarm = Prewarm(host, FakeRunner(host), CLASSES, [])

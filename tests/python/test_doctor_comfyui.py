@@ -151,4 +151,5 @@ class TestConfig:
     ) -> None:
         spoil(tmp_path / "hearth.json")
         monkeypatch.setenv("HEARTH_CONFIG", str(tmp_path / "hearth.json"))
-        assert next(iter(config.configuration(None))).level == "problem"
+        found = next(iter(config.configuration(None)))
+        assert (found.level, "the defaults are in force" in found.what) == ("problem", True)

@@ -94,6 +94,14 @@ def test_with_nothing_to_give_way_it_is_not_tried_again(
     assert "(0 models)" in line and "a smaller model" in line
 
 
+def test_a_latent_that_is_too_large_is_not_blamed_on_a_model(
+    place: Path, models: Path, planted: Planted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted("EmptySD3LatentImage", 2)
+    assert cli.main(options(models, [toy_zimage.graph()], "--config", resident_config())) == 1
+    assert "Use a smaller size or batch" in capsys.readouterr().err
+
+
 def test_other_errors_are_not_tried_again(
     place: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,25 @@ def test_a_wrong_option_ends_in_one_line(refused: Run, what: str) -> None:
     assert [word for word in words if word not in lines[0]] == [], lines[0]
 
 
+def test_an_error_of_the_system_names_the_file_and_a_job_needs_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = SimpleNamespace(HELP="", add_arguments=lambda parser: None, run=lambda chosen: 0)
+    monkeypatch.setattr(cli, "COMMANDS", {"job": "hearth.job"})
+    monkeypatch.setattr(cli.importlib, "import_module", lambda name: command)
+    with monkeypatch.context() as started_without:
+        started_without.setattr(sys, "stdout", None)
+        assert cli.main(["job"]) == 0
+
+    def fail(_: object) -> int:
+        raise PermissionError(13, "Permission denied", "a/b.json")
+
+    monkeypatch.setattr(command, "run", fail)
+    monkeypatch.setattr(cli.os, "dup2", lambda *_: None)
+    assert cli.main(["job"]) == 1
+    assert capsys.readouterr().err == "hearth: a/b.json: Permission denied\n"
+
+
 def test_every_fault_is_told_at_once(refused: Run) -> None:
     graph = changed("57:3/steps", 0)
     graph["57:3"]["inputs"]["sampler_name"] = "eulr"

@@ -9,6 +9,7 @@ from typing import Any
 
 from hearth import check_config, runtime
 from hearth.doctor.finding import Finding
+from hearth.text_files import read_text
 
 _NAME = "hearth.json"
 _MOST_BYTES = 1 << 20
@@ -35,7 +36,7 @@ def _user_names() -> tuple[str, str]:
 def values_in_force(comfyui: Path | None) -> dict[str, Any]:
     """The values of the config that counts; the defaults where it is bad."""
     try:
-        _, path, _ = next(place for place in places(comfyui) if place[1].is_file())
+        _, path, _ = next(place for place in places(comfyui) if os.path.exists(place[1]))
         runtime().configure(_text(path), "doctor")
     except (OSError, ValueError, StopIteration):
         pass  # configuration() says so
@@ -45,9 +46,9 @@ def values_in_force(comfyui: Path | None) -> dict[str, Any]:
 def configuration(comfyui: Path | None) -> Iterator[Finding]:
     """Which file counts; every fault of it with its JSON pointer; keys without effect."""
     for label, path, required in places(comfyui):
-        if not path.is_file():
+        if not os.path.exists(path):
             if required:
-                what = f"HEARTH_CONFIG names {path}, which is no file; the next place counts"
+                what = f"HEARTH_CONFIG names {path}, which does not exist; the next place counts"
                 yield Finding("config", "problem", what, "mend it: `export HEARTH_CONFIG=FILE`")
             continue
         yield from _findings(label, path)
@@ -84,6 +85,4 @@ def _inert(path: Path) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError("more than 1 MiB: no config")
-    return path.read_text(encoding="utf-8")
+    return read_text(path, _MOST_BYTES)

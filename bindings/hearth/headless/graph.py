@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.headless.faults import Fault, RefusedError, quoted, wrong_letters
+from hearth.text_files import read_text
 
 _MAX_BYTES = 64 << 20
 _MAX_DEPTH = 100
@@ -46,13 +47,11 @@ def read(path: Path) -> Graph:
     try:
         if path.is_dir():
             raise _refused(path, "is a folder; give the workflow's file")
-        if path.stat().st_size > _MAX_BYTES:
-            raise _refused(path, "is too large for a workflow: more than 64 MiB")
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path, _MAX_BYTES, pipes=True).removeprefix("\ufeff")
     except FileNotFoundError:
         raise _refused(path, "there is no such file") from None
-    except UnicodeDecodeError:
-        raise _refused(path, "is not text in UTF-8, so no workflow") from None
+    except ValueError as fault:
+        raise _refused(path, f"{fault}, so no workflow") from None
     except OSError as error:
         raise _refused(path, f"cannot be read: {error.strerror}") from error
     return parse(text, path)

@@ -27,7 +27,7 @@ class ModelLists:
     @property
     def is_there(self) -> bool:
         """Whether it is a models folder at all: one with a folder of any list in it."""
-        return any((self.root / each).is_dir() for all_ in FOLDERS.values() for each in all_)
+        return any(os.path.isdir(self.root / each) for all_ in FOLDERS.values() for each in all_)
 
     def names(self, list_name: str) -> list[str]:
         """Entries of a list, sorted; those of a folder below begin with its name and a slash."""

@@ -84,7 +84,7 @@ def _make_room(work: Work, short: _Short) -> int:
 
 def _given_up(work: Work, short: _Short, gave_way: int, said: str) -> Exception:
     _tell(work, short.text + (" a second time" if gave_way else ", and no model may give way"))
-    loads = not any(isinstance(each, ModelRef) for each in work.inputs.values())
+    loads = "Load" in work.node.class_name
     advice = "a smaller model" if loads else "a smaller size or batch"
     kind = MemoryError if short.memory == "RAM" else DeviceOutOfMemoryError
     return kind(

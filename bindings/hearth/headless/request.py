@@ -17,7 +17,9 @@ from hearth.headless.device_faults import faults_of_device
 from hearth.headless.faults import Fault, RefusedError
 from hearth.headless.model_files import faults_of_files
 from hearth.headless.model_lists import FOLDERS, ModelLists
+from hearth.text_files import read_text
 
+_MAX_CONFIG_BYTES = 1 << 20
 _SAMPLERS = ("KSampler", "KSamplerAdvanced", "HearthKSampler", "HearthKSamplerAdvanced")
 
 
@@ -136,7 +138,7 @@ def _places(request: Request) -> list[Fault]:
     faults: list[Fault] = []
     if request.repeat < 1:
         faults.append(Fault(f"--repeat: 1 or more, not {request.repeat}"))
-    if not request.models.is_dir():
+    if not os.path.isdir(request.models):  # Path.is_dir() throws where one may not look
         there = f"--models: there is no folder {request.models}"
         faults.append(Fault(f"{there}; name that of a ComfyUI, or set COMFYUI_PATH"))
     elif not ModelLists(request.models).is_there:
@@ -148,7 +150,7 @@ def _places(request: Request) -> list[Fault]:
     for name, path in (("--latent-out", request.latent_out), ("--json", request.report)):
         if path is not None:
             faults += _unwritable(name, path.parent)
-            if path.is_dir():
+            if os.path.isdir(path):
                 faults.append(Fault(f"{name}: {path} is a folder, not a file"))
     if request.latent_out is not None and request.latent_out.suffix != ".safetensors":
         faults.append(Fault(f"--latent-out: {request.latent_out.name} has to end in .safetensors"))
@@ -161,11 +163,11 @@ def _config_faults(job: Job) -> list[Fault]:
         return []
     name = f"{job.request.config_named_by} {path.name}"
     try:
-        job.config = path.read_text(encoding="utf-8")
+        job.config = read_text(path, _MAX_CONFIG_BYTES)
     except OSError as error:
         return [Fault(f"{name}: cannot be read: {error.strerror}")]
-    except ValueError:
-        return [Fault(f"{name}: is not text in UTF-8")]
+    except ValueError as fault:
+        return [Fault(f"{name}: {fault}")]
     found = hearth.check_config(job.config)
     # A fault of the file as a whole is at no place in it.
     parts = [[name, one["pointer"], one["message"]] for one in found]
@@ -175,9 +177,9 @@ def _config_faults(job: Job) -> list[Fault]:
 def _unwritable(name: str, folder: Path) -> list[Fault]:
     """A folder that is not there is made, so the nearest one above it counts."""
     place = folder.absolute()
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:
         place = place.parent
-    if not place.is_dir():
+    if not os.path.isdir(place):
         return [Fault(f"{name}: {place} is a file, so nothing can be written below it")]
     if not os.access(place, os.W_OK):
         return [Fault(f"{name}: nothing may be written to {place}")]

@@ -10,8 +10,10 @@ from hearth.headless.faults import Fault, RefusedError, hint, quoted
 from hearth.headless.graph import Graph
 from hearth.headless.node_table import NODES
 from hearth.headless.values import WrongValueError, from_text
+from hearth.text_files import read_text
 
 _POSITIVE = "positive"
+_MAX_BYTES = 64 << 20
 
 
 def apply(graph: Graph, settings: Iterable[str]) -> list[Fault]:
@@ -57,9 +59,9 @@ def read_prompts(path: Path) -> list[str]:
     Throws RefusedError.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _refused(path, "is not text in UTF-8") from None
+        text = read_text(path, _MAX_BYTES, pipes=True).removeprefix("\ufeff")
+    except ValueError as fault:
+        raise _refused(path, str(fault)) from None
     except OSError as error:
         raise _refused(path, f"cannot be read: {error.strerror}") from error
     prompts = [line.strip() for line in text.splitlines() if line.strip()]
