@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from benchmarks.harness.comfy_server import (
 from benchmarks.harness.workflows import sd3_graph
 from benchmarks.main_job import report, verdict
 from benchmarks.main_job.arguments import parse
-from benchmarks.main_job.phase import PhaseResult, Workflow, requests_of, run_phase
+from benchmarks.main_job.phase import PhaseResult, Workflow, requests_of, run_phase, warm_up
 
 _CANNOT_RUN = 2
 _FAILED = 1
@@ -91,26 +92,8 @@ def _toy_workflows() -> list[Workflow]:
 
 
 def _run(job: Job, console: Console) -> int:
-    requests = requests_of(job.workflows, job.repeat)
-    settings = {
-        "ComfyUI alone": {"spy": SPY_PACK},
-        "with hearth": {"spy": SPY_PACK, "hearth": REPOSITORY},
-    }
-    phases: list[PhaseResult] = []
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting ComfyUI", total=len(settings) * (len(requests) + 1))
-        for name, packs in settings.items():
-            base = job.out / name.replace(" ", "_")
-            spec = ServerSpec(job.comfy, base, job.models, packs=packs, flags=job.flags)
-
-            def advance(text: str) -> None:
-                bar.update(task, advance=1, description=text)
-                if not console.is_terminal:
-                    console.print(text, highlight=False, soft_wrap=True)
-
-            phases.append(run_phase(name, spec, requests, advance))
-    found = verdict.faults(phases[0], phases[1])
+    phases = _phases(job, console)
+    found = verdict.faults(*phases)
     report_path = job.out / "report.json"
     report.write_json(report_path, phases, found)
     places = {"images": job.out / "*" / "output", "report": report_path}
@@ -120,6 +103,30 @@ def _run(job: Job, console: Console) -> int:
     if not found:
         console.print("[green]OK[/green] same pixels, and no resident model was read twice")
     return _FAILED if found else 0
+
+
+def _phases(job: Job, console: Console) -> tuple[PhaseResult, PhaseResult]:
+    requests = requests_of(job.workflows, job.repeat)
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        steps = 2 * (len(requests) + 1) + len(job.workflows) + 1
+        task = bar.add_task("starting ComfyUI", total=steps)
+
+        def advance(text: str) -> None:
+            bar.update(task, advance=1, description=text)
+            if not console.is_terminal:
+                console.print(text, highlight=False, soft_wrap=True)
+
+        def phase(name: str, **packs: Path) -> PhaseResult:
+            base = job.out / name.replace(" ", "_")
+            spec = ServerSpec(job.comfy, base, job.models, packs=packs, flags=job.flags)
+            return run_phase(name, spec, requests, advance)
+
+        with tempfile.TemporaryDirectory(prefix="hearth-run-") as base:
+            stock = ServerSpec(job.comfy, Path(base), job.models, flags=job.flags)
+            warm_up(stock, job.workflows, advance)
+        alone = phase("ComfyUI alone", spy=SPY_PACK)
+        return alone, phase("with hearth", spy=SPY_PACK, hearth=REPOSITORY)
 
 
 def main(arguments: list[str] | None = None) -> int:

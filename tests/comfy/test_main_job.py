@@ -40,6 +40,8 @@ def test_main_job_proves_equal_pixels_and_single_reads(comfy: Path, tmp_path: Pa
     for row in (*names, "hits", "switch to a workflow", "same workflow again", "host RAM"):
         assert row in done.stdout
     assert "all: P50 / P95 / worst" in done.stdout
+    begun = [done.stdout.index(f"{part}: ") for part in ("not counted", "ComfyUI alone")]
+    assert begun == sorted(begun)
     assert f"with hearth: ComfyUI {hearth['comfyui']} started" in done.stdout
     for spread in report["all_requests"].values():
         assert 0 < spread["p50"] <= spread["p95"] <= spread["max"]
