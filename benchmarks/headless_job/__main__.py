@@ -69,7 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     out = (given.out or _ROOT / "runs" / stamp).resolve()
-    console.print("No ComfyUI found: this is hearth's own Z-Image, at toy size.", highlight=False)
+    console.print(
+        "No ComfyUI found (COMFYUI_PATH names one): this is hearth's own Z-Image, at toy size, "
+        "without the cache (cold) and with it (resident).\n"
+        "Toy files load in milliseconds: what counts here is how often.",
+        highlight=False,
+        soft_wrap=True,
+    )
     command = _prepare(out, given.repeat)
     phases = [_run(name, out, command) for name in _CONFIGS]
     faults = _faults(out, phases, given.repeat)

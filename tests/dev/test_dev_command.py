@@ -193,6 +193,9 @@ def test_run_falls_back_to_the_headless_job_where_no_comfyui_is_named_or_found(
     with pytest.raises(SystemExit):
         main(["run", "--workflow", "a.json"])
     assert "no ComfyUI was found, and without one there is no --workflow" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", "--bogus"])
+    assert "unrecognized arguments: --bogus" in capsys.readouterr().err
     assert len(started) == 1
 
 
