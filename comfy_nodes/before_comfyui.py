@@ -50,9 +50,10 @@ def _prepare(repository: Path) -> int:
 
     make_importable(repository)
     import hearth
+    from hearth.text_files import read_config
 
     from .ahead import files_of_config, read_files
-    from .config_file import find_sources, places_around, read_config
+    from .config_file import find_sources, places_around
 
     runtime = hearth.runtime()
     sources = find_sources(repository)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearth.text_files import read_text
+from hearth.text_files import read_config
 
 from .settings import Settings
 
 _LOG = logging.getLogger("hearth")
 _NAME = "hearth.json"
-_MOST_BYTES = 1 << 20
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -152,11 +151,6 @@ class ConfigFile:
 
     def _stamp_now(self) -> Stamp:
         return tuple(_stamp(source.path) for source in self._sources)
-
-
-def read_config(path: Path) -> str:
-    """The file's text; throws OSError, and ValueError with what is wrong with it."""
-    return read_text(path, _MOST_BYTES)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -6,6 +6,13 @@ import os
 import stat
 from pathlib import Path
 
+_MOST_CONFIG_BYTES = 1 << 20
+
+
+def read_config(path: Path) -> str:
+    """The text of a hearth.json. Raises OSError, and ValueError with what is wrong with it."""
+    return read_text(path, _MOST_CONFIG_BYTES)
+
 
 def read_text(path: Path, most_bytes: int, *, pipes: bool = False) -> str:
     """The file's text.

@@ -9,10 +9,9 @@ from typing import Any
 
 from hearth import check_config, runtime
 from hearth.doctor.finding import Finding
-from hearth.text_files import read_text
+from hearth.text_files import read_config
 
 _NAME = "hearth.json"
-_MOST_BYTES = 1 << 20
 
 
 def places(comfyui: Path | None) -> list[tuple[str, Path, bool]]:
@@ -37,7 +36,7 @@ def values_in_force(comfyui: Path | None) -> dict[str, Any]:
     """The values of the config that counts; the defaults where it is bad."""
     try:
         _, path, _ = next(place for place in places(comfyui) if os.path.exists(place[1]))
-        runtime().configure(_text(path), "doctor")
+        runtime().configure(read_config(path), "doctor")
     except (OSError, ValueError, StopIteration):
         pass  # configuration() says so
     return dict(runtime().config)
@@ -58,7 +57,7 @@ def configuration(comfyui: Path | None) -> Iterator[Finding]:
 
 def _findings(label: str, path: Path) -> Iterator[Finding]:
     try:
-        faults = check_config(_text(path))
+        faults = check_config(read_config(path))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         what = f"{path} cannot be read ({reason}); the defaults are in force"
@@ -80,9 +79,5 @@ def _findings(label: str, path: Path) -> Iterator[Finding]:
 
 
 def _inert(path: Path) -> list[str]:
-    runtime().configure(_text(path), "doctor")
+    runtime().configure(read_config(path), "doctor")
     return list(runtime().config_inert)
-
-
-def _text(path: Path) -> str:
-    return read_text(path, _MOST_BYTES)

@@ -17,9 +17,8 @@ from hearth.headless.device_faults import faults_of_device
 from hearth.headless.faults import Fault, RefusedError
 from hearth.headless.model_files import faults_of_files
 from hearth.headless.model_lists import FOLDERS, ModelLists
-from hearth.text_files import read_text
+from hearth.text_files import read_config
 
-_MAX_CONFIG_BYTES = 1 << 20
 _SAMPLERS = ("KSampler", "KSamplerAdvanced", "HearthKSampler", "HearthKSamplerAdvanced")
 
 
@@ -163,7 +162,7 @@ def _config_faults(job: Job) -> list[Fault]:
         return []
     name = f"{job.request.config_named_by} {path.name}"
     try:
-        job.config = read_text(path, _MAX_CONFIG_BYTES)
+        job.config = read_config(path)
     except OSError as error:
         return [Fault(f"{name}: cannot be read: {error.strerror}")]
     except ValueError as fault:

@@ -71,12 +71,7 @@ class InstalledDriverTest : public TierFixture {
     if (answer.driver == nullptr || host->Probe().devices.empty()) {
       GTEST_SKIP() << "NOT RUN, needs a CUDA device (" << answer.reason << ")";
     }
-    HostTier::Parts parts;
-    parts.system = system;
-    parts.clock = clock;
-    parts.registrar = host;
-    parts.slice_bytes = slice_bytes;
-    tier = std::make_unique<HostTier>(std::move(parts));
+    RemakeOver(host);
   }
 
   // All that a load does, of which the tier may have registered the file's pages. Throws Error.

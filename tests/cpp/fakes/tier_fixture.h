@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "checkpoint/temp_folder.h"
 #include "fakes/fake_registrar.h"
@@ -45,6 +46,16 @@ class TierFixture : public testing::Test {
     parts.available = [this]() -> std::optional<std::uint64_t> { return available.load(); };
     parts.registrar = registrar;
     parts.limits = limits;
+    parts.slice_bytes = slice_bytes;
+    tier = std::make_unique<HostTier>(std::move(parts));
+  }
+
+  // Over a driver's registrar instead of over the one that only keeps account.
+  void RemakeOver(std::shared_ptr<HostRegistrar> driver) {
+    HostTier::Parts parts;
+    parts.system = system;
+    parts.clock = clock;
+    parts.registrar = std::move(driver);
     parts.slice_bytes = slice_bytes;
     tier = std::make_unique<HostTier>(std::move(parts));
   }

@@ -31,14 +31,8 @@ class UploadFixture : public TierFixture {
     EXPECT_EQ(driver.misuses(), std::vector<std::string>());
   }
 
-  // The tier over the driver instead of over the registrar that only keeps account.
   void UseDriver() {
-    HostTier::Parts parts;
-    parts.system = system;
-    parts.clock = clock;
-    parts.registrar = host;
-    parts.slice_bytes = slice_bytes;
-    tier = std::make_unique<HostTier>(std::move(parts));
+    RemakeOver(host);
     MakeUploader({.threads = 3, .buffer_bytes = 100'000});
   }
   void MakeUploader(const UploadOptions& options) {
