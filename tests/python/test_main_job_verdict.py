@@ -161,10 +161,18 @@ def test_a_run_in_which_a_pixel_differs_ends_with_1(
     pixels: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phases = iter([_phase(3), _phase(1, pixels)])
-    monkeypatch.setattr(main_job, "run_phase", lambda *_: next(phases))
+    ran: list[str] = []
+
+    def run_phase(name: str, *_: object) -> PhaseResult:
+        ran.append(name)
+        return next(phases)
+
+    monkeypatch.setattr(main_job, "warm_up", lambda *_: ran.append("not counted"))
+    monkeypatch.setattr(main_job, "run_phase", run_phase)
     job = main_job.Job(tmp_path, tmp_path, tmp_path, ONE, 1, ())
     monkeypatch.setattr(main_job, "_job", lambda given: job)
     assert main_job.main([]) == code
+    assert ran == ["not counted", "ComfyUI alone", "with hearth"]
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["faults"] == ["pixels differ: A, seed 1"][:code]
     assert report["all_requests"]["phase"] == {"p50": 0.5, "p95": 0.5, "max": 0.5}
