@@ -75,8 +75,7 @@ class ConfigFile:
         self._sources = sources
         self._stamp: Stamp | None = None
         self._followers: list[Callable[[dict[str, Any]], None]] = []
-        self.unreadable: list[dict[str, Any]] = []
-        self._was_read = False
+        self._faults: list[dict[str, Any]] = []
 
     @property
     def folders(self) -> list[Path]:
@@ -95,37 +94,43 @@ class ConfigFile:
 
     @property
     def faults(self) -> list[dict[str, Any]]:
-        """What is wrong with the config; the values in force are then the ones before it."""
-        return [*self.unreadable, *(self._runtime.config_faults if self._was_read else [])]
+        """What is wrong with the files, also while a config from elsewhere is in force; the values
+        in force are then not theirs."""
+        return list(self._faults)
 
     def load(self) -> bool:
         """Puts the config in force; False when it has faults. Never throws for a bad file."""
         self._stamp = self._stamp_now()
-        self.unreadable = []
-        self._was_read = False
+        source, self._faults = self._configure()
+        self._tell()
+        if source is not None:
+            self._report(source)
+        return not self._faults
+
+    def _configure(self) -> tuple[Source | None, list[dict[str, Any]]]:
+        """Gives the runtime the first config that there is. That one, if it could be read, and the
+        faults of it and of the places before it."""
+        faults: list[dict[str, Any]] = []
         for source in self._sources:
             try:
                 text = read_config(source.path)
             except FileNotFoundError:
                 if source.required:
-                    self._complain(source, "the file does not exist; the next place counts")
+                    faults.append(
+                        _complain(source, "the file does not exist; the next place counts")
+                    )
                 continue
             except (OSError, ValueError) as error:
                 problem = error.strerror if isinstance(error, OSError) else str(error)
-                self._complain(source, f"{problem}; the values in force stay as they are")
+                faults.append(_complain(source, f"{problem}; the values in force stay as they are"))
                 break
-            good = bool(self._runtime.configure(text, source.label))
-            self._was_read = True
-            self._tell()
-            self._report(source, good)
-            return good and not self.unreadable
-        self._tell()
-        return not self.unreadable
+            self._runtime.configure(text, source.label)
+            return source, [*faults, *self._runtime.config_faults]
+        return None, faults
 
     def put_in_force(self, text: str, label: str) -> bool:
         """Takes a config from elsewhere, until a file changes; False when it has faults."""
         good = bool(self._runtime.configure(text, label))
-        self._was_read = True
         self._tell()
         if good:
             _LOG.info("config from %s in force", label)
@@ -137,15 +142,11 @@ class ConfigFile:
         for take_up in self._followers:
             take_up(config)
 
-    def _complain(self, source: Source, problem: str) -> None:
-        self.unreadable.append(_fault(f"{source.label}: {problem}"))
-        _LOG.warning("config from %s (%s): %s", source.label, source.path, problem)
-
-    def _report(self, source: Source, good: bool) -> None:
-        if good:
+    def _report(self, source: Source) -> None:
+        lines = [_fault_line(fault) for fault in self._runtime.config_faults]
+        if not lines:
             _LOG.info("config from %s (%s) in force", source.label, source.path)
             return
-        lines = [_fault_line(fault) for fault in self._runtime.config_faults]
         message = "config from %s (%s) has faults; the values in force stay as they are:\n%s"
         _LOG.warning(message, source.label, source.path, "\n".join(lines))
 
@@ -163,7 +164,10 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return (state.st_size, state.st_mtime_ns, state.st_ino)
 
 
-def _fault(message: str) -> dict[str, Any]:
+def _complain(source: Source, problem: str) -> dict[str, Any]:
+    """The fault of a config of which nothing could be read, which the log has then, too."""
+    _LOG.warning("config from %s (%s): %s", source.label, source.path, problem)
+    message = f"{source.label}: {problem}"
     return {"pointer": "", "value": "", "message": message, "nearest": None}
 
 

@@ -112,7 +112,7 @@ class Prewarm:
             items.append(self._workflow_file(workflow, infer))
         elif workflow is not None:
             graph = check_graph(workflow, "in the request")
-            items.append(_workflow_item("workflow of a request", lambda: graph, infer))
+            items.append(_workflow_item("from a request", lambda: graph, infer))
         with self._lock:
             waiting = sum(not each.ended for each in self._items)
             if waiting + len(items) > _MOST_WAITING:

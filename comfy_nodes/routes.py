@@ -135,7 +135,7 @@ class Routes:
 
         def job() -> dict[str, Any]:
             self._config.put_in_force(text(), "POST /hearth/config")
-            return {"in_force": runtime.config, "faults": self._config.faults}
+            return {"in_force": runtime.config, "faults": runtime.config_faults}
 
         return job
 

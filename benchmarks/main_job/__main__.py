@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -26,15 +25,11 @@ from benchmarks.harness.comfy_server import (
 )
 from benchmarks.harness.workflows import sd3_graph
 from benchmarks.main_job import report, verdict
-from benchmarks.main_job.arguments import parse
-from benchmarks.main_job.phase import PhaseResult, Workflow, requests_of, run_phase, warm_up
+from benchmarks.main_job.arguments import Workflow, parse
+from benchmarks.main_job.phase import PhaseResult, requests_of, run_phase, warm_up
 
 _CANNOT_RUN = 2
 _FAILED = 1
-
-
-class UsageError(ValueError):
-    """What was asked for cannot be run; the message says what to give instead."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +46,7 @@ class Job:
 
 def _job(given: argparse.Namespace) -> Job:
     comfy = find_comfy()
-    if given.models is not None and not given.models.is_dir():
-        raise UsageError(
-            f"--models {given.models}: there is no such folder. Give the one that has checkpoints, "
-            "diffusion_models, vae and so on in it, as ComfyUI's own models folder."
-        )
-    workflows = [_workflow(path) for path in given.workflow] or _toy_workflows()
+    workflows = given.workflow or _toy_workflows()
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     out = (given.out or REPOSITORY / "runs" / stamp).resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -71,20 +61,6 @@ def _job(given: argparse.Namespace) -> Job:
         repeat=given.repeat,
         flags=flags,
     )
-
-
-def _workflow(path: Path) -> Workflow:
-    try:
-        graph = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not a workflow that can be read: {error}") from error
-    if not isinstance(graph, dict) or not all(
-        isinstance(node, dict) and "class_type" in node for node in graph.values()
-    ):
-        raise UsageError(
-            f"{path}: not in API format. In ComfyUI: Workflow > Export (API), and give that file."
-        )
-    return Workflow(path.stem, graph)
 
 
 def _toy_workflows() -> list[Workflow]:
@@ -135,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     try:
         return _run(_job(given), console)
-    except (ComfyNotFoundError, UsageError) as refusal:
+    except ComfyNotFoundError as refusal:
         console.print(str(refusal), soft_wrap=True, highlight=False)
         return _CANNOT_RUN
     except PromptRefusedError as refusal:

@@ -10,21 +10,14 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from benchmarks.harness.client import ComfyClient, Graph, PromptRefusedError
+from benchmarks.harness.client import ComfyClient, PromptRefusedError
 from benchmarks.harness.comfy_server import ComfyServer, ServerSpec
 from benchmarks.harness.hearth_face import HearthFace
 from benchmarks.harness.workflows import with_seed
+from benchmarks.main_job.arguments import Workflow
 from benchmarks.main_job.stock_files import files_of_graph
 
 _FIRST_SEED = 1000
-
-
-@dataclass(frozen=True)
-class Workflow:
-    """A graph and the name it goes by in the table."""
-
-    name: str
-    graph: Graph
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from benchmarks.harness.client import PromptRefusedError
 from benchmarks.harness.comfy_server import REPOSITORY
 from benchmarks.harness.workflows import sd3_graph
-from benchmarks.main_job import __main__ as main_job
 
 
 def _main_job(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,14 +50,6 @@ def test_main_job_without_comfyui_says_how_to_get_one(tmp_path: Path) -> None:
     assert "git clone" in done.stdout
 
 
-def test_main_job_refuses_a_workflow_that_is_not_in_api_format(comfy: Path, tmp_path: Path) -> None:
-    file = tmp_path / "ui.json"
-    file.write_text('{"nodes": [], "links": []}', encoding="utf-8")
-    done = _main_job("--workflow", str(file), "--out", str(tmp_path), COMFYUI_PATH=str(comfy))
-    assert done.returncode == 2
-    assert "Export (API)" in done.stdout
-
-
 def test_a_workflow_that_names_a_missing_model_is_refused_in_lines(
     comfy: Path, tmp_path: Path
 ) -> None:
@@ -75,28 +63,3 @@ def test_a_workflow_that_names_a_missing_model_is_refused_in_lines(
     assert "node loader (CheckpointLoaderSimple)" in done.stdout
     assert "nobody.safetensors" in done.stdout
     assert "--models DIR names your own" in done.stdout
-
-
-def test_a_models_folder_that_does_not_exist_is_refused(comfy: Path, tmp_path: Path) -> None:
-    file = tmp_path / "a.json"
-    file.write_text(json.dumps(sd3_graph("a.safetensors")), encoding="utf-8")
-    absent = str(tmp_path / "absent")
-    done = _main_job("--models", absent, "--workflow", str(file), COMFYUI_PATH=str(comfy))
-    assert done.returncode == 2
-    assert f"--models {absent}: there is no such folder" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [(TimeoutError("prompt 1 did not end"), 1), (PromptRefusedError("node 3 (X): [no]"), 2)],
-)
-def test_what_ends_the_main_job_is_a_line(
-    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: object) -> int:
-        raise error
-
-    monkeypatch.setattr(main_job, "_job", lambda given: None)
-    monkeypatch.setattr(main_job, "_run", fail)
-    assert main_job.main([]) == code
-    assert str(error) in capsys.readouterr().out

@@ -199,15 +199,32 @@ def test_run_falls_back_to_the_headless_job_where_no_comfyui_is_named_or_found(
     assert len(started) == 1
 
 
-def test_a_workflow_that_is_not_there_is_told_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "there is no file "),
+        ("{", "not a workflow that can be read: Expecting property name"),
+        ("{}", "not in API format. In ComfyUI: Workflow > Export (API)"),
+        ('{"nodes": [], "links": []}', "not in API format"),
+        ('{"1": {"class_type": "X"}}', "--models nosuch: there is no such folder"),
+    ],
+)
+def test_what_cannot_be_run_is_told_before_anything_is_made(
+    text: str | None,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("tools.dev.main.find_comfyui", lambda: tmp_path)
     monkeypatch.setattr("tools.dev.environment.ensure_full", lambda: pytest.fail("made"))
+    workflow = tmp_path / "mine.json"
+    if text is not None:
+        workflow.write_text(text, encoding="utf-8")
     with pytest.raises(SystemExit) as ended:
-        main(["run", "--workflow", str(tmp_path / "nosuch.json")])
+        main(["run", "--models", "nosuch", "--workflow", str(workflow)])
     assert ended.value.code == 2
-    assert f"there is no file {tmp_path / 'nosuch.json'}" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 def test_a_workflow_is_looked_for_where_the_job_will_read_it(

@@ -157,6 +157,27 @@ def test_a_file_that_appears_is_noticed(tmp_path: Path) -> None:
     assert runtime.config_source == "a"
 
 
+@pytest.mark.parametrize("required", [True, False])
+def test_a_config_from_elsewhere_does_not_hide_what_is_wrong_with_the_file(
+    required: bool, tmp_path: Path
+) -> None:
+    place, default = tmp_path / "a.json", tmp_path / "default.json"
+    default.write_text("{}")
+    if not required:
+        place.write_text("{")
+    config, runtime, _ = make(Source("a", place, required), Source("default", default))
+    assert not config.load()
+    faults = config.faults
+    assert len(faults) == 1
+    assert config.put_in_force("{}", "POST")
+    assert (runtime.config_source, config.faults) == ("POST", faults)
+    assert not config.put_in_force("{", "POST")
+    assert config.faults == faults
+    place.write_text("{}")
+    assert config.load()
+    assert config.faults == []
+
+
 def test_a_link_to_itself_is_noticed_when_it_comes_and_when_it_goes(tmp_path: Path) -> None:
     place, default = tmp_path / "a.json", tmp_path / "default.json"
     default.write_text("{}")

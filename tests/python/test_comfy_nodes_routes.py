@@ -33,7 +33,7 @@ def ask(host: Host, *requests: tuple[Any, ...], ready: bool = True) -> list[tupl
     runtime: Any = host.runtime
     runtime.config = {"max_cached_models": 3, "unload": {"policy": "lru", "idle_seconds": 60}}
     runtime.config_source = "shipped default"
-    runtime.config_inert = []
+    runtime.config_inert, runtime.config_faults = [], []
     runtime.host_memory = lambda: {"total": 2, "available": 1}
     config = SimpleNamespace(faults=[])
     prewarm = Prewarm(host, Unused(), {}, [])
@@ -55,7 +55,6 @@ class FakeConfig:
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
-        self.faults: list[Any] = []
 
     def put_in_force(self, text: str, label: str) -> bool:
         self._runtime.config = json.loads(text)

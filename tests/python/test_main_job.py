@@ -1,4 +1,4 @@
-"""What the main job accepts as proof, decided on made-up phases: no ComfyUI needed."""
+"""What the main job accepts as proof and what ends it, on made-up phases: no ComfyUI needed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from benchmarks.harness.client import PromptRefusedError
 from benchmarks.harness.hearth_face import HearthFace
 from benchmarks.main_job import __main__ as main_job
-from benchmarks.main_job.phase import PhaseResult, Request, Workflow, requests_of
+from benchmarks.main_job.arguments import Workflow
+from benchmarks.main_job.phase import PhaseResult, Request, requests_of
 from benchmarks.main_job.report import by_turn, commit, print_table, spread, write_json
 from benchmarks.main_job.stock_files import files_of_graph, is_about
 from benchmarks.main_job.verdict import distinct_images, faults
@@ -176,6 +178,22 @@ def test_a_run_in_which_a_pixel_differs_ends_with_1(
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["faults"] == ["pixels differ: A, seed 1"][:code]
     assert report["all_requests"]["phase"] == {"p50": 0.5, "p95": 0.5, "max": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(TimeoutError("prompt 1 did not end"), 1), (PromptRefusedError("node 3 (X): [no]"), 2)],
+)
+def test_what_ends_the_main_job_is_a_line(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(main_job, "_job", lambda given: None)
+    monkeypatch.setattr(main_job, "_run", fail)
+    assert main_job.main([]) == code
+    assert str(error) in capsys.readouterr().out
 
 
 class _FewAtATime:
