@@ -23,14 +23,15 @@ class FileWork:
         self._reading: set[tuple[int, int]] = set()
 
     def begin_reading(self, file: Any) -> None:
-        """Begins to read a file ahead, unless that was done for this prompt: several loaders may
-        name one file, and its first use asks again. On the prompt worker."""
+        """Begins to read a file ahead, before those that nobody waits for, unless that was done for
+        this prompt: several loaders may name one file, and its first use asks again. On the prompt
+        worker."""
         key = (file.identity.device, file.identity.inode)
-        is_read = file.state in ("reading", "read") and not file.progress["cancelled"]
+        is_read = file.state == "read" and not file.progress["cancelled"]
         if is_read and key in self._reading:
             return
         self._reading.add(key)
-        file.read_ahead(wait=False)
+        file.read_ahead(urgent=True)
 
     def register(self, file: Any) -> None:
         """Registers a file for a thread that is not the prompt worker, and blocks until that is

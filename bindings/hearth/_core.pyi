@@ -349,9 +349,9 @@ class HostFile:
         """
         Keeps the next bytes in RAM; returns how many.
         """
-    def read_ahead(self, threads: typing.SupportsInt = 0, max_bytes: typing.SupportsInt = 0, wait: bool = False) -> None:
+    def read_ahead(self, threads: typing.SupportsInt = 0, max_bytes: typing.SupportsInt = 0, wait: bool = False, urgent: bool = False) -> None:
         """
-        Brings the bytes into RAM with several threads.
+        Brings the bytes into RAM with several threads: after what was asked for before, `urgent` before all of it.
         """
     def register(self, max_bytes: typing.SupportsInt | None = None, max_seconds: typing.SupportsFloat | None = None) -> int:
         """

@@ -41,9 +41,10 @@ ByteView View(const PythonHostFile& self, std::uint64_t offset,
   return {std::make_shared<const HostFileHandle>(std::move(handle)), place};
 }
 
-void ReadAheadOf(const PythonHostFile& self, unsigned threads, std::uint64_t max_bytes, bool wait) {
+void ReadAheadOf(const PythonHostFile& self, unsigned threads, std::uint64_t max_bytes, bool wait,
+                 bool is_urgent) {
   const HostFileHandle handle = self.get();
-  handle->StartReadAhead({threads, max_bytes});
+  handle->StartReadAhead({threads, max_bytes, is_urgent});
   if (wait) handle->WaitForReadAhead();
 }
 
@@ -96,7 +97,9 @@ void BindFileFacts(FileClass& file) {
 
 void BindFileWork(FileClass& file) {
   file.def("read_ahead", &ReadAheadOf, "threads"_a = 0, "max_bytes"_a = 0, "wait"_a = false,
-           Released(), "Brings the bytes into RAM with several threads.")
+           "urgent"_a = false, Released(),
+           "Brings the bytes into RAM with several threads: after what was asked for before, "
+           "`urgent` before all of it.")
       .def(
           "wait_for_read_ahead",
           [](const PythonHostFile& self, double max_seconds) {

@@ -125,8 +125,11 @@ void HostFile::StartReadAhead(ReadAheadOptions options) {
       std::min({wanted, file_->size(), std::max<std::uint64_t>(parts_.budget->Room(), PageSize())});
   WorkPermit permit(*this);
   std::shared_ptr<ReadAhead> before = reader();
-  if (before != nullptr && !before->is_finished()) return;
-  auto next = std::make_shared<ReadAhead>(*file_, options);
+  if (before != nullptr && !before->is_finished()) {
+    if (options.is_urgent) before->Hurry();
+    return;
+  }
+  auto next = std::make_shared<ReadAhead>(*file_, options, parts_.turns);
   MutexLock lock(mutex_);
   reader_.swap(next);
 }

@@ -39,6 +39,7 @@ class HostFile {
   struct Parts {
     std::shared_ptr<HostRegistrar> registrar;  // nullptr: there is no device
     std::shared_ptr<HostBudget> budget;
+    std::shared_ptr<ReadTurns> turns;  // with all whose reading shares the disks with this one's
     std::uint64_t slice_bytes = std::uint64_t{256} << 20;
   };
 
@@ -56,7 +57,7 @@ class HostFile {
   // not to be read. Asks the file system (a microsecond).
   void RequireSound() const HEARTH_EXCLUDES(mutex_);
 
-  // Begins to read, unless that is under way; returns at once.
+  // Begins to read, unless that is under way, which `is_urgent` hurries; returns at once.
   void StartReadAhead(ReadAheadOptions options) HEARTH_EXCLUDES(mutex_);
   // Waits for so long at most; returns whether nothing is being read any more. Throws
   // CheckpointCorrupt when some of it could not be read.

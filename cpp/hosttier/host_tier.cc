@@ -14,7 +14,8 @@ class HostTier::Impl {
  public:
   explicit Impl(Parts parts)
       : parts_(std::move(parts)),
-        budget_(std::make_shared<HostBudget>(parts_.limits, parts_.available)) {}
+        budget_(std::make_shared<HostBudget>(parts_.limits, parts_.available)),
+        turns_(std::make_shared<ReadTurns>()) {}
 
   HostBudget& budget() { return *budget_; }
   HostFileHandle Hold(const std::string& path);
@@ -50,6 +51,7 @@ class HostTier::Impl {
 
   const Parts parts_;
   const std::shared_ptr<HostBudget> budget_;
+  const std::shared_ptr<ReadTurns> turns_;
   mutable Mutex mutex_;
   Records records_ HEARTH_GUARDED_BY(mutex_);
   bool closed_ HEARTH_GUARDED_BY(mutex_) = false;
@@ -121,7 +123,7 @@ HostFileHandle HostTier::Impl::Hold(const std::string& path) {
   const std::uint64_t after = MappedBytes() + opened->size();
   if (most && after > *most) GiveWay(after - *most);
   return Insert(std::make_shared<HostFile>(
-      std::move(opened), HostFile::Parts{parts_.registrar, budget_, parts_.slice_bytes}));
+      std::move(opened), HostFile::Parts{parts_.registrar, budget_, turns_, parts_.slice_bytes}));
 }
 
 HostFileHandle HostTier::Impl::Find(std::uint64_t device, std::uint64_t inode) {

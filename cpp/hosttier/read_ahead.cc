@@ -29,15 +29,22 @@ unsigned ThreadCount(unsigned asked, std::uint64_t total) {
 
 }  // namespace
 
-ReadAhead::ReadAhead(const MappedFile& file, const ReadAheadOptions& options)
+ReadAhead::ReadAhead(const MappedFile& file, const ReadAheadOptions& options,
+                     std::shared_ptr<ReadTurns> turns)
     : file_(file),
-      total_(options.max_bytes == 0 ? file.size() : std::min(options.max_bytes, file.size())) {
+      total_(options.max_bytes == 0 ? file.size() : std::min(options.max_bytes, file.size())),
+      turn_(std::move(turns), file.identity().device, options.is_urgent) {
   Start(ThreadCount(options.threads, total_));
 }
 
 ReadAhead::~ReadAhead() {
   Cancel();
   for (std::thread& thread : threads_) thread.join();
+}
+
+void ReadAhead::Cancel() {
+  cancelled_.store(true);
+  turn_.Leave();  // after the flag: a thread that goes on for this sees it
 }
 
 void ReadAhead::Start(unsigned threads) {
@@ -50,7 +57,10 @@ void ReadAhead::Start(unsigned threads) {
     try {
       threads_.push_back(file_.system().StartThread([this] { Run(); }));
     } catch (const std::exception&) {  // no more threads, or no memory for one: fewer do it too
-      if (threads_.empty()) return Run();
+      if (threads_.empty()) {
+        turn_.Hurry();  // the caller does not wait for what others have asked for
+        return Run();
+      }
       MutexLock lock(mutex_);
       --running_;
       changed_.NotifyAll();
@@ -72,9 +82,11 @@ void ReadAhead::Run() {
 
 void ReadAhead::Work() {
   std::vector<unsigned char> pages(kSliceBytes / PageSize());
-  while (!cancelled_.load()) {
+  while (true) {
+    turn_.Await();
+    if (cancelled_.load()) return;
     const std::uint64_t offset = next_.fetch_add(kSliceBytes);
-    if (offset >= total_) return;
+    if (offset >= total_) return turn_.Leave();
     const std::uint64_t size = std::min(kSliceBytes, total_ - offset);
     ReadSlice(offset, size, pages);
     done_.fetch_add(size);

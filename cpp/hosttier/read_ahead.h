@@ -4,18 +4,21 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/mutex.h"
 #include "hosttier/mapped_file.h"
+#include "hosttier/read_turns.h"
 
 namespace hearth {
 
 struct ReadAheadOptions {
   unsigned threads = 0;         // 0: as many as this machine has use for
   std::uint64_t max_bytes = 0;  // from the file's beginning; 0: all of it
+  bool is_urgent = false;       // somebody waits for it: before all that is read ahead of need
 };
 
 struct ReadProgress {
@@ -28,8 +31,8 @@ struct ReadProgress {
   std::uint64_t fault_offset = 0;
 };
 
-// Brings a mapped file's pages into RAM and into the page tables, with several threads.
-// Thread-safe.
+// Brings a mapped file's pages into RAM and into the page tables, with several threads, once it is
+// its turn. Thread-safe.
 class ReadAhead {
  public:
   // A clock's time points cannot hold much more; it is a year.
@@ -37,14 +40,17 @@ class ReadAhead {
 
   // Begins at once. With no thread to be had it reads on the caller's. REQUIRES: the file is mapped
   // and outlives this.
-  ReadAhead(const MappedFile& file, const ReadAheadOptions& options);
+  ReadAhead(const MappedFile& file, const ReadAheadOptions& options,
+            std::shared_ptr<ReadTurns> turns);
   // Cancels and waits.
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
   // Ends soon: what is being read is finished first (some megabytes a thread).
-  void Cancel() { cancelled_.store(true); }
+  void Cancel();
+  // It is read before all others from now on.
+  void Hurry() { turn_.Hurry(); }
   // Until it is finished or cancelled, or for so long; returns whether it is. Huge: for ever.
   bool Wait(std::chrono::duration<double> most = kForEver) HEARTH_EXCLUDES(mutex_);
   bool is_finished() const HEARTH_EXCLUDES(mutex_);
@@ -65,6 +71,7 @@ class ReadAhead {
   std::atomic<std::uint64_t> done_{0};
   std::atomic<std::uint64_t> from_disk_{0};
   std::atomic<bool> cancelled_{false};
+  ReadTurn turn_;
   mutable Mutex mutex_;
   mutable CondVar changed_;
   unsigned running_ HEARTH_GUARDED_BY(mutex_) = 0;

@@ -106,7 +106,7 @@ LoadedModel EngineLoader::Load(const ModelKey& key) {
 }
 
 void EngineLoader::Read(const std::vector<HostFileHandle>& files) const {
-  for (const HostFileHandle& file : files) file->StartReadAhead({});
+  for (const HostFileHandle& file : files) file->StartReadAhead({.is_urgent = true});
   for (const HostFileHandle& file : files) {
     while (!file->WaitForReadAhead(kBetweenQuestions)) {
       if (!wish_.is_unwanted || !wish_.is_unwanted()) continue;

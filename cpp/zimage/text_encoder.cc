@@ -68,9 +68,10 @@ at::Tensor TextEncoder::Encode(const at::Tensor& tokens) const {
   if (tokens.dim() != 2 || tokens.numel() == 0) {
     throw Error("A text encoder needs a row of tokens for each prompt, and got none.");
   }
+  const auto first = tokens.min().item<std::int64_t>();
   const auto last = tokens.max().item<std::int64_t>();
-  if (last >= embedding_.size(0) || tokens.min().item<std::int64_t>() < 0) {
-    throw Error("Token " + std::to_string(last) + " is not among the " +
+  if (last >= embedding_.size(0) || first < 0) {
+    throw Error("Token " + std::to_string(first < 0 ? first : last) + " is not among the " +
                 std::to_string(embedding_.size(0)) +
                 " that the text encoder knows: the tokenizer is another model's.");
   }

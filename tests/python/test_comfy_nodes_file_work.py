@@ -79,7 +79,8 @@ class File:
         self.slice_may_end.set()
         machine.files[name] = self
 
-    def read_ahead(self, wait: bool) -> None:
+    def read_ahead(self, urgent: bool) -> None:
+        assert urgent
         self.reads += 1
         self.state = "read"
 

@@ -43,8 +43,9 @@ class SlowFile:
         if threading.current_thread() is threading.main_thread():
             self.calls.append(call)
 
-    def read_ahead(self, wait: bool) -> None:
-        self._note("read")
+    def read_ahead(self, urgent: bool) -> None:
+        assert urgent
+        self._note("hurry" if self.state == "reading" else "read")
         self.state = "reading"
         self.progress = {"cancelled": False}
 
@@ -89,7 +90,7 @@ def held(file: SlowFile) -> HeldFiles:
 def test_what_nobody_wants_any_more_is_not_read_to_its_end() -> None:
     file = SlowFile()
     held(file).make_ready(lambda: False)
-    assert file.calls == ["cancel"]
+    assert file.calls == ["hurry", "cancel"]
 
 
 def test_after_that_the_next_use_reads_it() -> None:
@@ -99,7 +100,7 @@ def test_after_that_the_next_use_reads_it() -> None:
     file.is_read.set()
     files.make_ready(lambda: True)
     files.make_ready(lambda: True)
-    assert file.calls == ["cancel", "read", "register"]
+    assert file.calls == ["hurry", "cancel", "read", "register"]
 
 
 def test_what_is_read_is_registered_without_anybody_asking() -> None:

@@ -33,6 +33,7 @@ class FaultySystemCalls final : public SystemCalls {
   std::uint64_t read_fails_at = kNever;
   std::uint64_t ends_at = kNever;
   std::function<void()> on_advise;  // before each
+  std::function<void(const void*)> on_advise_at;
 
   std::uint64_t calls() const { return calls_.load(); }
   std::uint64_t reads() const { return reads_.load(); }
@@ -80,6 +81,7 @@ class FaultySystemCalls final : public SystemCalls {
   }
   int Advise(const void* address, std::size_t size, int advice) const override {
     if (on_advise) on_advise();
+    if (on_advise_at) on_advise_at(address);
     if (const int error = Fault(kAdvise, EINVAL)) return error;
     return real_.Advise(address, size, advice);
   }

@@ -1,0 +1,45 @@
+#include "hosttier/read_turns.h"
+
+#include <algorithm>
+
+namespace hearth {
+
+ReadTurns::Ticket ReadTurns::Join(std::uint64_t device, bool is_urgent) {
+  MutexLock lock(mutex_);
+  const Ticket ticket = ++last_;
+  line_.insert(is_urgent ? line_.begin() : line_.end(), {ticket, device});
+  return ticket;
+}
+
+void ReadTurns::Hurry(Ticket ticket) {
+  MutexLock lock(mutex_);
+  const auto found = std::find_if(line_.begin(), line_.end(), [ticket](const Waiting& each) {
+    return each.ticket == ticket;
+  });
+  if (found == line_.end()) return;
+  std::rotate(line_.begin(), found, found + 1);
+  changed_.NotifyAll();
+}
+
+void ReadTurns::Leave(Ticket ticket) {
+  MutexLock lock(mutex_);
+  std::erase_if(line_, [ticket](const Waiting& each) { return each.ticket == ticket; });
+  changed_.NotifyAll();
+}
+
+bool ReadTurns::MayGo(Ticket ticket) const {
+  const auto found = std::find_if(line_.begin(), line_.end(), [ticket](const Waiting& each) {
+    return each.ticket == ticket;
+  });
+  return found == line_.end() ||
+         std::none_of(line_.begin(), found, [found](const Waiting& before) {
+           return before.device == found->device;
+         });
+}
+
+void ReadTurns::Await(Ticket ticket) {
+  MutexLock lock(mutex_);
+  while (!MayGo(ticket)) changed_.Wait(mutex_);
+}
+
+}  // namespace hearth
