@@ -13,9 +13,8 @@ ReadTurns::Ticket ReadTurns::Join(std::uint64_t device, bool is_urgent) {
 
 void ReadTurns::Hurry(Ticket ticket) {
   MutexLock lock(mutex_);
-  const auto found = std::find_if(line_.begin(), line_.end(), [ticket](const Waiting& each) {
-    return each.ticket == ticket;
-  });
+  const auto found = std::find_if(line_.begin(), line_.end(),
+                                  [ticket](const Waiting& each) { return each.ticket == ticket; });
   if (found == line_.end()) return;
   std::rotate(line_.begin(), found, found + 1);
   changed_.NotifyAll();
@@ -28,11 +27,9 @@ void ReadTurns::Leave(Ticket ticket) {
 }
 
 bool ReadTurns::MayGo(Ticket ticket) const {
-  const auto found = std::find_if(line_.begin(), line_.end(), [ticket](const Waiting& each) {
-    return each.ticket == ticket;
-  });
-  return found == line_.end() ||
-         std::none_of(line_.begin(), found, [found](const Waiting& before) {
+  const auto found = std::find_if(line_.begin(), line_.end(),
+                                  [ticket](const Waiting& each) { return each.ticket == ticket; });
+  return found == line_.end() || std::none_of(line_.begin(), found, [found](const Waiting& before) {
            return before.device == found->device;
          });
 }
