@@ -36,17 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     load = what.add_parser("load", help=HELP, description=HELP)
     load.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    load.add_argument("--repeat", type=_positive, default=3, metavar="N", help="default: 3")
-    load.add_argument("--device", type=int, default=0, metavar="INDEX", help="which GPU")
+    load.add_argument("--repeat", type=_at_least(1), default=3, metavar="N", help="default: 3")
+    load.add_argument("--device", type=_at_least(0), default=0, metavar="INDEX", help="which GPU")
     load.add_argument("--cold", action="store_true", help="also with the file's pages dropped")
     load.add_argument("--json", action="store_true", help="one JSON object a line and row")
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("1 or more")
-    return value
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{least} or more")
+        return value
+
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -154,3 +154,19 @@ def test_every_row_has_words() -> None:
     assert {"bus", "read_ahead", "upload_ring", "safetensors"} <= set(cli_bench._WORDS)
     row = bench.left_out("disk", "past it", "O_DIRECT is refused", threads=16)
     assert cli_bench._cells(row)[0] == "disk, 16 threads"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--repeat", "0"], "--repeat: 1 or more"),
+        (["--device", "-5"], "--device: 0 or more"),
+        (["--repeat", "x"], "--repeat: invalid number value: 'x'"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "load", *words, "a.safetensors"])
+    assert told in capsys.readouterr().err
