@@ -23,6 +23,7 @@ from .prewarm_workflows import Work, check_graph, plan_workflow, read_workflow
 _LOG = logging.getLogger("hearth")
 _MOST_REMEMBERED = 200
 _MOST_WAITING = 1000  # each answer of /hearth/ready and health counts them
+_LONGEST_NAME = 500  # letters; each of those answers has them all, and the log
 _ENDED = ("done", "failed")
 
 Classes = Mapping[str, Any]
@@ -107,6 +108,10 @@ class Prewarm:
     ) -> list[Item]:
         """Adds models by name, and a workflow as a name or a graph; the items to wait for.
         Throws PrewarmError, and adds none then."""
+        if max((len(each) for each in [*models, workflow] if isinstance(each, str)), default=0) > (
+            _LONGEST_NAME
+        ):
+            raise PrewarmError(f"a name has at most {_LONGEST_NAME} letters")
         items = [self._model(name) for name in models]
         if isinstance(workflow, str):
             items.append(self._workflow_file(workflow, infer))

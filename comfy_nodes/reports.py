@@ -90,11 +90,15 @@ class Reports:
 
     def events(self, after: int) -> Json:
         """What happened after the event with that number, oldest first: as many as fit."""
-        events = self._runtime.cache.events(after)
-        last = newest = events[-1]["sequence"] if events else after
-        while more := self._runtime.cache.events(newest):
+        cache = self._runtime.cache
+        events = cache.events(after)
+        # Without any, `after` may be a number of an earlier start, and then none is newer for long.
+        is_known = events or (after > 0 and cache.events(after - 1))
+        last = events[-1]["sequence"] if events else after
+        newest = last if is_known else 0
+        while more := cache.events(newest):
             newest = more[-1]["sequence"]
-        return _shown({"events": events, "last": last, "newest": newest})
+        return _shown({"events": events, "last": min(last, newest), "newest": newest})
 
 
 def _shown(answer: Json) -> Json:

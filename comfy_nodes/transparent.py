@@ -243,14 +243,12 @@ class TransparentLoaders:
         would rerun the node every time."""
         try:
             if has_linked_name(wrapped.loader, inputs):
-                # Short, because ComfyUI puts it into the workflow that it writes into images.
-                state = repr(state_of_lists(wrapped.loader, inputs, wrapped.owner))
-                return hashlib.sha256(state.encode()).hexdigest()
+                return _digest(state_of_lists(wrapped.loader, inputs, wrapped.owner))
             files = find_files(wrapped.loader, inputs, wrapped.owner)
             with self._host.gate.enter() as is_open:
                 if is_open:
                     self._note_question(wrapped, inputs, files)
-            return [value for file in files for value in (file.size, file.mtime_ns, file.inode)]
+            return _digest([(file.size, file.mtime_ns, file.inode) for file in files])
         except Exception:
             return False
 
@@ -280,3 +278,9 @@ class TransparentLoaders:
             )
         except Exception:  # the stock path must be reached, whatever the event's text is
             _LOG.exception("an event could not be noted")
+
+
+def _digest(state: Any) -> str:
+    """Short, and nothing about this machine: ComfyUI puts it into the workflow that it writes into
+    images."""
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from typing import Any
 
 from hearth import keeper
 from hearth.cli_check import human_size, printable
-from hearth.errors import HearthError, KeeperError
+from hearth.errors import HearthError, NoKeeperError
 
 HELP = "keep model files in RAM for a restarted ComfyUI: start, stop, status, run"
 
@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _stop(arguments: argparse.Namespace) -> int:
     try:
         there = keeper.connect(arguments.folder)
-    except KeeperError:
+    except NoKeeperError:
         print("hearth keeper: none is running")
         return 0
     with there:

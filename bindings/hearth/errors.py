@@ -75,5 +75,9 @@ class KeeperError(HearthError, ConnectionError):
     """No keeper is running, or it does not do what it was asked."""
 
 
+class NoKeeperError(KeeperError):
+    """No keeper is running."""
+
+
 class NativeUnavailable(HearthError, ImportError):
     """The native module is missing or was built from another version of hearth."""

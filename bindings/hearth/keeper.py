@@ -28,7 +28,7 @@ from typing import Any
 
 import hearth
 from hearth._native import _core
-from hearth.errors import KeeperError
+from hearth.errors import KeeperError, NoKeeperError
 
 Json = dict[str, Any]
 
@@ -85,7 +85,7 @@ class Connection:
             raise
         except OSError as error:
             self._socket.close()
-            raise KeeperError("no keeper is running; `hearth keeper start` starts one") from error
+            raise _unreachable(folder) from error
 
     def _require_own_keeper(self) -> None:
         shape = "iII"
@@ -162,8 +162,33 @@ class Connection:
         return line
 
 
+def _unreachable(folder: Path) -> KeeperError:
+    process = _owner_of_lock(folder / "keeper.lock")
+    if process is None:
+        return NoKeeperError("no keeper is running; `hearth keeper start` starts one")
+    place = folder / "keeper.sock"
+    return KeeperError(
+        f"a keeper is running (process {process}) that does not answer at {place}; "
+        f"`kill {process}` ends it"
+    )
+
+
+def _owner_of_lock(lock: Path) -> int | None:
+    """Which process has locked that file. Not asked by trying to: a keeper that starts just then
+    would take us for another one."""
+    try:
+        place = f":{lock.stat().st_ino}"
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    # 1: FLOCK  ADVISORY  WRITE 4711 fd:00:1234 0 EOF
+    held = [words for words in map(str.split, lines) if len(words) > 5 and words[1] == "FLOCK"]
+    return next((int(words[4]) for words in held if words[5].endswith(place)), None)
+
+
 def connect(folder: Path | None = None) -> Connection:
-    """Connects to this user's keeper; raises KeeperError when none is running."""
+    """Connects to this user's keeper; raises NoKeeperError when none is running, and KeeperError
+    when it does not answer."""
     return Connection(folder or socket_folder())
 
 
@@ -239,7 +264,7 @@ def _last_line(place: Path) -> str:
 
 
 def stop(folder: Path | None = None) -> None:
-    """Ends this user's keeper and waits for that; raises KeeperError when none is running."""
+    """Ends this user's keeper and waits for that; raises NoKeeperError when none is running."""
     with connect(folder) as there:
         there.stop()
 

@@ -259,6 +259,15 @@ def test_more_than_a_thousand_waiting_items_are_refused_and_none_of_them_is_adde
     assert [item.name for item in prewarm.request(["y", "z"])] == ["y", "z"]
 
 
+def test_a_name_that_would_fill_every_answer_is_refused() -> None:
+    prewarm = Prewarm(make_host(), FakeRunner(), CLASSES, [])
+    for asked in ((["x", "y" * 501], None), ([], "w" * 501)):
+        with pytest.raises(PrewarmError, match="at most 500 letters"):
+            prewarm.request(*asked)
+    assert prewarm.report()["total"] == 0
+    assert len(prewarm.request(["y" * 500])) == 1
+
+
 def test_of_what_is_kept_no_note_is_made() -> None:
     host = make_host()
     prewarm = Prewarm(host, FakeRunner(host), CLASSES, [])

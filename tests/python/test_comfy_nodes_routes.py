@@ -295,6 +295,26 @@ def test_reading_changes_nothing_and_says_what_there_is() -> None:
     assert events[1]["newest"] == 1
 
 
+@pytest.mark.parametrize(
+    ("after", "last", "newest"), [(1, 2, 2), (2, 2, 2), (3, 2, 2), (10**17, 2, 2)]
+)
+def test_a_follower_from_before_a_restart_sees_that_numbers_began_anew(
+    after: int, last: int, newest: int
+) -> None:
+    host = make_host()
+    admit(host, "a", Patcher())
+    admit(host, "b", Patcher())
+    [answer] = ask(host, get(f"/hearth/events?after={after}"))
+    assert (answer[1]["last"], answer[1]["newest"]) == (last, newest)
+    assert len(answer[1]["events"]) == (after == 1)
+
+
+def test_where_nothing_has_happened_the_newest_event_is_none() -> None:
+    for after in (0, 7):
+        [answer] = ask(make_host(), get(f"/hearth/events?after={after}"))
+        assert answer[1] == {"events": [], "last": 0, "newest": 0}
+
+
 def test_not_ready_is_503() -> None:
     nothing = {"total": 0, "done": 0, "items": []}
     not_ready = (503, {"ready": False, "prewarm": nothing})

@@ -250,6 +250,20 @@ def test_a_second_keeper_says_that_the_first_is_there(folder: Path, running: int
     assert f"running already (process {running})" in second.stderr
 
 
+def test_a_keeper_whose_socket_is_gone_is_said_to_be_there_and_how_it_ends(
+    folder: Path, running: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "keeper.sock").unlink()
+    for what, code in (("status", 3), ("stop", 1)):
+        assert main(["keeper", what, "--folder", str(folder)]) == code
+        said = capsys.readouterr().err
+        assert f"a keeper is running (process {running}) that does not answer" in said
+        assert f"`kill {running}` ends it" in said
+    os.kill(running, signal.SIGTERM)
+    wait_until(lambda: main(["keeper", "stop", "--folder", str(folder)]) == 0, "its end")
+    assert "none is running" in capsys.readouterr().out
+
+
 def test_of_two_that_start_at_once_one_serves_both(folder: Path) -> None:
     found: list[int] = []
     starters = [

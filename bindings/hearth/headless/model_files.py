@@ -76,6 +76,8 @@ class _File:
 def _files(plan: Plan, node: PlannedNode, models: ModelLists) -> Iterator[_File]:
     class_name, values, input_ = node.class_name, node.values, ""
     if class_name == "HearthPrewarm":
+        if not {"model", "options"} <= values.keys():
+            return  # one comes by a link: known when it runs
         class_name, values = loader_of(values["model"], values["options"], models)
         input_ = "model"
     loader = loader_of_class(class_name)
