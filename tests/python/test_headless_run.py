@@ -289,17 +289,6 @@ def test_latents_of_several_runs_are_numbered_in_their_order(run: Run) -> None:
     assert [torch.equal(each, cat) for each in found] == [True, False]
 
 
-def test_options_to_prewarm_that_come_by_a_link_are_looked_at_when_the_node_runs(
-    models: Path, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    graph = toy_zimage.graph()
-    graph["status"] = node("HearthCacheStatus")
-    graph["warm"] = node("HearthPrewarm", model=toy_zimage.VAE, options=["status", 0])
-    assert cli.main(options(models, [graph])) == 1
-    (line,) = capsys.readouterr().err.splitlines()[-1:]
-    assert "node warm (HearthPrewarm): VAELoader has no input" in line
-
-
 def test_hearths_own_nodes_keep_and_drop_models(run: Run) -> None:
     graph = toy_zimage.graph()
     graph["unet"]["class_type"] = "HearthDiffusionModelLoader"

@@ -14,9 +14,11 @@ pytest_plugins = ["headless_runs"]
 pytest.importorskip("headless_runs")
 
 from headless_runs import BINDINGS, SECOND, Run, options, resident_config  # noqa: E402
+from hearth import cli  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from benchmarks.harness import toy_zimage  # noqa: E402
+from benchmarks.harness.workflows import node  # noqa: E402
 
 INTERRUPTIONS = {
     # When the first bytes of the image are on disk; the rest comes when all is being left.
@@ -153,3 +155,14 @@ def test_the_trace_says_which_node_loaded_what(
     assert opened[0].endswith("node vae (VAELoader))")
     run(toy_zimage.graph(SECOND), further=["--config", resident_config(log={"trace_loads": False})])
     assert "hearth:" not in capsys.readouterr().err
+
+
+def test_options_to_prewarm_that_come_by_a_link_are_looked_at_when_the_node_runs(
+    models: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = toy_zimage.graph()
+    graph["status"] = node("HearthCacheStatus")
+    graph["warm"] = node("HearthPrewarm", model=toy_zimage.VAE, options=["status", 0])
+    assert cli.main(options(models, [graph])) == 1
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert "node warm (HearthPrewarm): VAELoader has no input" in line
