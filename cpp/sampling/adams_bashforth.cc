@@ -77,9 +77,11 @@ class VpTime {
  public:
   VpTime() {
     constexpr double kFirstTime = 1e-3;
-    // One in float32 and one in float64, as ComfyUI has them.
-    const at::Tensor low = LogOfVariance(0.002, at::kFloat).div(kFirstTime);
-    const at::Tensor high = LogOfVariance(80.0, at::kDouble);
+    // One in float32 and one in float64, as ComfyUI has them: of NumPy, whose logarithm of float32
+    // (AVX2, AVX-512) is the lower neighbour of ln(0.002^2 + 1). A pixel in thousands shows it.
+    constexpr double kLogOfLowVariance = 0x1.0fffdap-18;
+    const at::Tensor low = at::scalar_tensor(kLogOfLowVariance, at::kFloat).div(kFirstTime);
+    const at::Tensor high = at::scalar_tensor(80.0, at::kDouble).pow(2).add(1).log();
     const at::Tensor slope = low.sub(high).mul(2).div(kFirstTime - 1);
     first_ = high.sub(slope.mul(0.5));
     slope_ = slope;
@@ -101,10 +103,6 @@ class VpTime {
   }
 
  private:
-  static at::Tensor LogOfVariance(double sigma, at::ScalarType type) {
-    return at::scalar_tensor(sigma, type).pow(2).add(1).log();
-  }
-
   at::Tensor first_, slope_, rise_;
 };
 
