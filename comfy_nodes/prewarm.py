@@ -19,6 +19,7 @@ from hearth.event_text import one_line
 from .host import Host
 from .prewarm_names import Graph, PrewarmError, model_graph
 from .prewarm_workflows import Work, check_graph, plan_workflow, read_workflow
+from .shown_text import brief
 
 _LOG = logging.getLogger("hearth")
 _MOST_REMEMBERED = 200
@@ -108,9 +109,8 @@ class Prewarm:
     ) -> list[Item]:
         """Adds models by name, and a workflow as a name or a graph; the items to wait for.
         Throws PrewarmError, and adds none then."""
-        if max((len(each) for each in [*models, workflow] if isinstance(each, str)), default=0) > (
-            _LONGEST_NAME
-        ):
+        names = [*models, workflow] if isinstance(workflow, str) else models
+        if any(len(name) > _LONGEST_NAME for name in names):
             raise PrewarmError(f"a name has at most {_LONGEST_NAME} letters")
         items = [self._model(name) for name in models]
         if isinstance(workflow, str):
@@ -161,7 +161,7 @@ class Prewarm:
                 return
             item.state = "running"
         began = time.monotonic()
-        error = self._try(item) or self._kept_nothing(item)
+        error = brief(self._try(item) or self._kept_nothing(item))
         self._host.adapter.collect()  # what was computed for nobody goes now
         with self._lock:
             item.seconds = time.monotonic() - began

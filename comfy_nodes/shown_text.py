@@ -16,6 +16,7 @@ _UNQUOTED = re.compile(rf"(?:(?<![\w/.~)\]}}+!@#%&-])|(?<=file://))/(?!/|{_ROUTE
 _QUOTED = re.compile(
     r"(?P<quote>[\"'])/(?:(?!(?P=quote)(?!\w))(?:[^\n/]|/(?!/)))*?/(?P<name>[^\n/]*?)(?P=quote)(?!\w)"
 )
+_MOST_LETTERS = 4000
 # Values of the config are named by JSON pointers, which look like paths and are none.
 _NOT_PATHS = ("pointer",)
 
@@ -30,10 +31,17 @@ def without_folders(text: str) -> str:
     return _UNQUOTED.sub("", text)
 
 
+def brief(text: str) -> str:
+    """The text's beginning: what a request says of megabytes comes back in errors, and ComfyUI's
+    server stands still while they are looked through."""
+    # With a slash, so that a path that is cut ends with a folder, which is not shown.
+    return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}/…"
+
+
 def shown(value: Any) -> Any:
-    """The answer with every text in it so treated, however deep it lies."""
+    """The answer with every text in it so treated, and brief, however deep it lies."""
     if isinstance(value, str):
-        return without_folders(value)
+        return without_folders(brief(value))
     if isinstance(value, dict):
         return {name: each if name in _NOT_PATHS else shown(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -281,6 +281,6 @@ class TransparentLoaders:
 
 
 def _digest(state: Any) -> str:
-    """Short, and nothing about this machine: ComfyUI puts it into the workflow that it writes into
-    images."""
+    """Short, and says nothing of this machine: ComfyUI puts it into the workflow that it writes
+    into images."""
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]

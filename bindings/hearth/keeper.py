@@ -177,13 +177,14 @@ def _owner_of_lock(lock: Path) -> int | None:
     """Which process has locked that file. Not asked by trying to: a keeper that starts just then
     would take us for another one."""
     try:
+        process = int(lock.read_text(encoding="ascii"))  # the keeper's own word, which may be old
         place = f":{lock.stat().st_ino}"
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-    except OSError:
+    except (OSError, ValueError):
         return None
     # 1: FLOCK  ADVISORY  WRITE 4711 fd:00:1234 0 EOF
-    held = [words for words in map(str.split, lines) if len(words) > 5 and words[1] == "FLOCK"]
-    return next((int(words[4]) for words in held if words[5].endswith(place)), None)
+    held = [words[4] for words in map(str.split, lines) if words[-3].endswith(place)]
+    return process if str(process) in held else None
 
 
 def connect(folder: Path | None = None) -> Connection:

@@ -11,10 +11,14 @@ ReadTurns::Ticket ReadTurns::Join(std::uint64_t device, bool is_urgent) {
   return ticket;
 }
 
+ReadTurns::Line::iterator ReadTurns::Find(Ticket ticket) {
+  return std::find_if(line_.begin(), line_.end(),
+                      [ticket](const Waiting& each) { return each.ticket == ticket; });
+}
+
 void ReadTurns::Hurry(Ticket ticket) {
   MutexLock lock(mutex_);
-  const auto found = std::find_if(line_.begin(), line_.end(),
-                                  [ticket](const Waiting& each) { return each.ticket == ticket; });
+  const auto found = Find(ticket);
   if (found == line_.end()) return;
   std::rotate(line_.begin(), found, found + 1);
   changed_.NotifyAll();
@@ -22,13 +26,14 @@ void ReadTurns::Hurry(Ticket ticket) {
 
 void ReadTurns::Leave(Ticket ticket) {
   MutexLock lock(mutex_);
-  std::erase_if(line_, [ticket](const Waiting& each) { return each.ticket == ticket; });
+  const auto found = Find(ticket);
+  if (found == line_.end()) return;
+  line_.erase(found);
   changed_.NotifyAll();
 }
 
-bool ReadTurns::MayGo(Ticket ticket) const {
-  const auto found = std::find_if(line_.begin(), line_.end(),
-                                  [ticket](const Waiting& each) { return each.ticket == ticket; });
+bool ReadTurns::MayGo(Ticket ticket) {
+  const auto found = Find(ticket);
   return found == line_.end() || std::none_of(line_.begin(), found, [found](const Waiting& before) {
            return before.device == found->device;
          });

@@ -12,8 +12,7 @@ namespace hearth {
 
 // Of several files that are read ahead from one device, which is read now: one after the other, in
 // the order asked for, and before all of them what somebody waits for. The first is then whole when
-// it would otherwise be half there with all the others half there, and the disk is never asked for
-// so much at once that a small read by somebody else waits behind it. Thread-safe.
+// it would otherwise be as far as all the others. Thread-safe.
 class ReadTurns {
  public:
   using Ticket = std::uint64_t;
@@ -33,12 +32,15 @@ class ReadTurns {
     std::uint64_t device;
   };
 
-  bool MayGo(Ticket ticket) const HEARTH_REQUIRES(mutex_);
+  using Line = std::vector<Waiting>;  // a handful
+
+  Line::iterator Find(Ticket ticket) HEARTH_REQUIRES(mutex_);
+  bool MayGo(Ticket ticket) HEARTH_REQUIRES(mutex_);
 
   Mutex mutex_;
   CondVar changed_;
   Ticket last_ HEARTH_GUARDED_BY(mutex_) = 0;
-  std::vector<Waiting> line_ HEARTH_GUARDED_BY(mutex_);  // a handful
+  Line line_ HEARTH_GUARDED_BY(mutex_);
 };
 
 // A place in line that ends with its owner.

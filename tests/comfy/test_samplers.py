@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.harness.live_comfy import LiveComfy
@@ -85,6 +86,16 @@ def test_latents_and_previews_are_comfyuis(cases: dict[str, Any]) -> None:
         if max(result["error"], result["preview_error"]) > 1e-6
     }
     assert wrong == {}
+
+
+def test_deis_is_comfyuis_to_the_bit(cases: dict[str, Any]) -> None:
+    if float(np.log(np.float32(0.002) ** 2 + np.float32(1))) != float.fromhex("0x1.0fffdap-18"):
+        pytest.skip("NOT RUN, needs a NumPy with AVX2: ComfyUI's deis has a constant of it")
+    errors = [
+        result["error"] for case, result in cases["comparisons"].items() if case[:5] == "deis "
+    ]
+    assert len(errors) > 20
+    assert set(errors) == {0.0}
 
 
 def test_every_step_is_shown(cases: dict[str, Any]) -> None:

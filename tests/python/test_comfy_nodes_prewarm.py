@@ -268,6 +268,16 @@ def test_a_name_that_would_fill_every_answer_is_refused() -> None:
     assert len(prewarm.request(["y" * 500])) == 1
 
 
+def test_what_is_remembered_of_an_error_is_its_beginning() -> None:
+    prewarm = Prewarm(make_host(), FakeRunner(), CLASSES, [])
+    graph = {"1": {"class_type": "x" * 1_000_000, "inputs": {}}}
+    prewarm.request([], graph)
+    prewarm.step()
+    (item,) = prewarm.report()["items"]
+    assert item["state"] == "failed"
+    assert 1000 < len(item["error"]) < 5000
+
+
 def test_of_what_is_kept_no_note_is_made() -> None:
     host = make_host()
     prewarm = Prewarm(host, FakeRunner(host), CLASSES, [])

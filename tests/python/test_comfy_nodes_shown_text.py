@@ -58,3 +58,12 @@ def test_texts_are_found_at_every_depth_and_json_pointers_are_none() -> None:
         "count": 3,
         "no": None,
     }
+
+
+def test_a_text_of_megabytes_is_shown_in_brief_and_no_folder_at_its_cut() -> None:
+    folder = "/home/" + "x" * 5_000_000
+    (text,) = shown([f"not in the list: {folder}/a.safetensors"])
+    assert len(text) < 100
+    assert text.startswith("not in the list: ") and "x" not in text
+    assert shown("y" * 4000) == "y" * 4000
+    assert shown("y" * 5_000_000) == "y" * 4000 + "/…"

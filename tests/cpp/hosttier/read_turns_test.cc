@@ -25,12 +25,6 @@ constexpr ReadAheadOptions kUrgent{.threads = 1, .is_urgent = true};
 // Files of two slices each. The first that is read stays in its first slice until let go.
 class ReadTurnsTest : public TierFixture {
  protected:
-  HostFileHandle Held(const std::string& name) {
-    HostFileHandle file = tier->Hold(WriteModel(name, 17 * kMib));
-    names_[file->file().address()] = name;
-    return file;
-  }
-  // REQUIRES: all files of the test are held.
   void StartAndHaltIn(const HostFileHandle& file) {
     system->on_advise_at = [this](const void* address) { Note(address); };
     is_halting_ = true;
@@ -38,12 +32,22 @@ class ReadTurnsTest : public TierFixture {
     step_.arrive_and_wait();
   }
   void GoOn() { step_.arrive_and_wait(); }
+  void GoOnUntilAllAreRead() {
+    GoOn();
+    for (const HostFileHandle* file : {&a, &b, &c}) (*file)->WaitForReadAhead();
+  }
   std::string order() {
     const std::lock_guard lock(mutex_);
     return order_;
   }
 
  private:
+  HostFileHandle Held(const std::string& name) {
+    HostFileHandle file = tier->Hold(WriteModel(name, 17 * kMib));
+    names_[file->file().address()] = name;
+    return file;
+  }
+
   void Note(const void* address) {
     {
       const std::lock_guard lock(mutex_);
@@ -59,41 +63,37 @@ class ReadTurnsTest : public TierFixture {
   std::string order_;
   std::atomic<bool> is_halting_{false};
   std::barrier<> step_{2};
+
+ protected:
+  HostFileHandle a = Held("a"), b = Held("b"), c = Held("c");
 };
 
 TEST_F(ReadTurnsTest, FilesAreReadInTheOrderAskedFor) {
-  const HostFileHandle a = Held("a"), b = Held("b"), c = Held("c");
   StartAndHaltIn(a);
   b->StartReadAhead(kOneThread);
   c->StartReadAhead(kOneThread);
-  GoOn();
-  for (const HostFileHandle* file : {&c, &b, &a}) (*file)->WaitForReadAhead();
+  GoOnUntilAllAreRead();
   EXPECT_EQ(order(), "aabbcc");
 }
 
 TEST_F(ReadTurnsTest, AnUrgentFileIsReadBeforeWhatOthersAreStillBehindWith) {
-  const HostFileHandle a = Held("a"), b = Held("b"), c = Held("c");
   StartAndHaltIn(a);
   b->StartReadAhead(kOneThread);
   c->StartReadAhead(kUrgent);
-  GoOn();
-  for (const HostFileHandle* file : {&a, &b, &c}) (*file)->WaitForReadAhead();
+  GoOnUntilAllAreRead();
   EXPECT_EQ(order(), "accabb");
 }
 
 TEST_F(ReadTurnsTest, OneThatIsInLineIsHurriedWhenItBecomesUrgent) {
-  const HostFileHandle a = Held("a"), b = Held("b"), c = Held("c");
   StartAndHaltIn(a);
   b->StartReadAhead(kOneThread);
   c->StartReadAhead(kOneThread);
   c->StartReadAhead(kUrgent);
-  GoOn();
-  for (const HostFileHandle* file : {&a, &b, &c}) (*file)->WaitForReadAhead();
+  GoOnUntilAllAreRead();
   EXPECT_EQ(order(), "accabb");
 }
 
 TEST_F(ReadTurnsTest, OneThatIsInLineCanBeCancelled) {
-  const HostFileHandle a = Held("a"), b = Held("b");
   StartAndHaltIn(a);
   b->StartReadAhead(kOneThread);
   b->CancelReadAhead();
@@ -105,7 +105,6 @@ TEST_F(ReadTurnsTest, OneThatIsInLineCanBeCancelled) {
 }
 
 TEST_F(ReadTurnsTest, AFileThatFailsLetsTheNextHaveItsTurn) {
-  const HostFileHandle a = Held("a"), b = Held("b");
   StartAndHaltIn(a);
   b->StartReadAhead(kOneThread);
   std::filesystem::resize_file(a->file().path(), kMib);
@@ -116,7 +115,6 @@ TEST_F(ReadTurnsTest, AFileThatFailsLetsTheNextHaveItsTurn) {
 }
 
 TEST_F(ReadTurnsTest, WithoutThreadsTheCallerDoesNotWaitForOthers) {
-  const HostFileHandle a = Held("a"), b = Held("b");
   StartAndHaltIn(a);
   system->errors[FaultySystemCalls::kThread] = EAGAIN;
   b->StartReadAhead(kOneThread);
