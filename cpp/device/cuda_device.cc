@@ -79,8 +79,8 @@ void DeviceArena::Map(const CuAllocationProperties& properties) {
 
 void DeviceArena::Free() noexcept {
   const DriverApi& api = device_->api();
-  // What fails here fails because the driver is gone, and the memory with it.
-  if (is_mapped_) static_cast<void>(api.unmap(address_, reserved_));
+  // Memory that stays mapped keeps its address, or another arena's would lie there.
+  if (is_mapped_ && api.unmap(address_, reserved_) != kCuSuccess) return;
   if (is_created_) static_cast<void>(api.allocation_release(allocation_));
   if (address_ != 0) static_cast<void>(api.address_free(address_, reserved_));
 }

@@ -109,13 +109,13 @@ RegisterOutcome CudaHost::Register(const void* address, std::size_t size) noexce
   }
 }
 
-void CudaHost::Unregister(const void* address) noexcept {
+bool CudaHost::Unregister(const void* address) noexcept {
   std::shared_ptr<CudaRegistrar> registrar;
   {
     MutexLock lock(mutex_);
     registrar = registrar_;
   }
-  if (registrar != nullptr) registrar->Unregister(address);
+  return registrar == nullptr || registrar->Unregister(address);
 }
 
 bool CudaHost::CopiesSpanRanges() noexcept {

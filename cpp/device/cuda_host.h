@@ -60,7 +60,7 @@ class CudaHost final : public HostRegistrar {
   void Abandon() HEARTH_EXCLUDES(mutex_);
 
   RegisterOutcome Register(const void* address, std::size_t size) noexcept override;
-  void Unregister(const void* address) noexcept override;
+  bool Unregister(const void* address) noexcept override;
   bool CopiesSpanRanges() noexcept override;
 
  private:

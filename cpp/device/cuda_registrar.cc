@@ -15,37 +15,35 @@ namespace {
 
 constexpr std::size_t kPiece = std::size_t{64} << 10;  // a multiple of every page size there is
 
-// Memory to try a driver on, in whole pages.
-class Pages {
+// Memory to try a driver on: two pieces, each registered by itself.
+class RegisteredPieces {
  public:
-  explicit Pages(std::size_t size) : size_(size) {
-    address_ = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (address_ == MAP_FAILED) throw Error("no memory to try the CUDA driver on");
-  }
-  ~Pages() { ::munmap(address_, size_); }
-  Pages(const Pages&) = delete;
-  Pages& operator=(const Pages&) = delete;
-  std::byte* address() const { return static_cast<std::byte*>(address_); }
-
- private:
-  std::size_t size_;
-  void* address_;
-};
-
-class Registered {
- public:
-  Registered(const DriverApi& api, void* address) : api_(api), address_(address) {
-    if (api_.host_register(address, kPiece, kCuRegisterPortable) != kCuSuccess) {
-      throw CudaError("a page cannot be registered");
+  explicit RegisteredPieces(const DriverApi& api) : api_(api) {
+    void* const address = ::mmap(nullptr, 2 * kPiece, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (address == MAP_FAILED) throw Error("no memory to try the CUDA driver on");
+    address_ = static_cast<std::byte*>(address);
+    while (registered_ < 2 && api_.host_register(address_ + registered_ * kPiece, kPiece,
+                                                 kCuRegisterPortable) == kCuSuccess) {
+      ++registered_;
     }
   }
-  ~Registered() { static_cast<void>(api_.host_unregister(address_)); }
-  Registered(const Registered&) = delete;
-  Registered& operator=(const Registered&) = delete;
+  ~RegisteredPieces() {
+    bool is_free = true;  // memory that the driver still has keeps its address
+    for (std::size_t i = 0; i < registered_; ++i) {
+      is_free = api_.host_unregister(address_ + i * kPiece) == kCuSuccess && is_free;
+    }
+    if (is_free) ::munmap(address_, 2 * kPiece);
+  }
+  RegisteredPieces(const RegisteredPieces&) = delete;
+  RegisteredPieces& operator=(const RegisteredPieces&) = delete;
+  std::byte* address() const { return address_; }
+  bool is_whole() const { return registered_ == 2; }
 
  private:
   const DriverApi& api_;
-  void* address_;
+  std::byte* address_;
+  std::size_t registered_ = 0;
 };
 
 }  // namespace
@@ -74,12 +72,13 @@ RegisterOutcome CudaRegistrar::Register(const void* address, std::size_t size) n
   }
 }
 
-void CudaRegistrar::Unregister(const void* address) noexcept {
-  if (device_->is_abandoned()) return;
-  if (device_->api().context_push(device_->context()) != kCuSuccess) return;
-  static_cast<void>(device_->api().host_unregister(const_cast<void*>(address)));
+bool CudaRegistrar::Unregister(const void* address) noexcept {
+  if (device_->is_abandoned()) return true;  // nobody copies any more
+  if (device_->api().context_push(device_->context()) != kCuSuccess) return false;
+  const CuResult result = device_->api().host_unregister(const_cast<void*>(address));
   CuContext mine = nullptr;
   static_cast<void>(device_->api().context_pop(&mine));
+  return result == kCuSuccess;
 }
 
 bool CudaRegistrar::CopiesSpanRanges() noexcept {
@@ -96,17 +95,15 @@ bool CudaRegistrar::CopiesSpanRanges() noexcept {
 
 bool CudaRegistrar::TryCopyOverTwoRanges() const {
   const CurrentDevice current(*device_);
-  const Pages pages(2 * kPiece);
+  const RegisteredPieces pieces(device_->api());
+  if (!pieces.is_whole()) return false;
   for (std::size_t i = 0; i < 2 * kPiece; ++i) {
-    pages.address()[i] = static_cast<std::byte>(i * 31 + (i >> 8));
+    pieces.address()[i] = static_cast<std::byte>(i * 31 + (i >> 8));
   }
-  const DriverApi& api = device_->api();
-  const Registered first(api, pages.address());
-  const Registered second(api, pages.address() + kPiece);
   const DeviceArena arena(device_, kPiece);
   std::vector<std::byte> back(kPiece);
   CopyStream stream(device_);  // the last: what it copies to must outlive it
-  const std::byte* const from = pages.address() + kPiece / 2;
+  const std::byte* const from = pieces.address() + kPiece / 2;
   stream.CopyToDevice(arena.address(), from, kPiece);
   stream.CopyToHost(back.data(), arena.address(), kPiece);
   stream.Wait();

@@ -16,7 +16,7 @@ class CudaRegistrar final : public HostRegistrar {
   explicit CudaRegistrar(std::shared_ptr<const CudaDevice> device);
 
   RegisterOutcome Register(const void* address, std::size_t size) noexcept override;
-  void Unregister(const void* address) noexcept override;
+  bool Unregister(const void* address) noexcept override;
   // Tried out once, on two pages: the documentation does not say.
   bool CopiesSpanRanges() noexcept override HEARTH_EXCLUDES(mutex_);
 

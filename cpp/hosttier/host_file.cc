@@ -222,11 +222,17 @@ std::uint64_t HostFile::Unregister() {
     registered_.store(0);
   }
   std::uint64_t bytes = 0;
-  for (auto slice = slices.rbegin(); slice != slices.rend(); ++slice) {
-    parts_.registrar->Unregister(file_->address() + slice->offset);
-    parts_.budget->GiveBackRegistered(slice->size);
-    bytes += slice->size;
+  for (; !slices.empty(); slices.pop_back()) {
+    const Slice& last = slices.back();
+    if (!parts_.registrar->Unregister(file_->address() + last.offset)) break;
+    parts_.budget->GiveBackRegistered(last.size);
+    bytes += last.size;
   }
+  if (slices.empty()) return bytes;
+  StepDown("host_unregister_refused", "the CUDA driver does not let go of it");
+  MutexLock lock(mutex_);
+  registered_.store(slices.back().offset + slices.back().size);
+  slices_ = std::move(slices);
   return bytes;
 }
 

@@ -71,7 +71,8 @@ class HostFile {
   // refused for is logged once. Stalls running work of the devices for as long as it takes. Throws
   // CheckpointCorrupt.
   std::uint64_t Register(const RegisterRequest& request) HEARTH_EXCLUDES(mutex_);
-  // Undoes it, last slice first; returns how many bytes. REQUIRES: nobody copies from them.
+  // Undoes it, last slice first; returns how many bytes. What the driver does not let go of stays
+  // registered. REQUIRES: nobody copies from them.
   std::uint64_t Unregister() HEARTH_EXCLUDES(mutex_);
   std::uint64_t registered_bytes() const { return registered_.load(); }
   // How many bytes from `offset` on a device can fetch by itself in one copy; 0: none.

@@ -31,7 +31,8 @@ PinnedRing::PinnedRing(Parts parts, std::size_t buffers, std::size_t buffer_byte
 }
 
 PinnedRing::~PinnedRing() {
-  if (is_registered_) parts_.registrar->Unregister(address_);
+  // What the driver still has is never unmapped: see HostRegistrar.
+  if (is_registered_ && !parts_.registrar->Unregister(address_)) return;
   parts_.system->Unmap(address_, count_ * buffer_bytes_);
 }
 

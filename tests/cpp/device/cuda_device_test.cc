@@ -104,9 +104,9 @@ TEST_F(CudaDeviceTest, RegisteringAndItsUndoingBalance) {
   alignas(kPage) static std::byte page[kPage];
   EXPECT_TRUE(host.Register(page, kPage).registered);
   EXPECT_FALSE(host.Register(page, kPage).registered) << "somebody has it already";
-  host.Unregister(page);
+  EXPECT_TRUE(host.Unregister(page));
   EXPECT_TRUE(host.Register(page, kPage).registered);
-  host.Unregister(page);
+  EXPECT_TRUE(host.Unregister(page));
 }
 
 TEST_F(CudaDeviceTest, ARefusedRegistrationNamesCallAndCode) {
@@ -150,7 +150,7 @@ TEST(CudaHostTest, AfterAbandoningNothingCallsTheDriver) {
   const std::uint64_t before = driver->calls();
   arena.reset();
   stream.reset();
-  host.Unregister(page);
+  EXPECT_TRUE(host.Unregister(page));
   EXPECT_EQ(driver->calls(), before);
 }
 

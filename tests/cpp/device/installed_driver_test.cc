@@ -4,12 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <string>
 
-#include "base/error.h"
-#include "device/cuda_host.h"
-#include "device/uploader.h"
-#include "fakes/tier_fixture.h"
+#include "fakes/load_fixture.h"
 
 namespace hearth {
 namespace {
@@ -62,61 +58,21 @@ class FailingDriver {
   static inline std::atomic<std::uint64_t> fail_at_{kNever};
 };
 
-class InstalledDriverTest : public TierFixture {
+class InstalledDriverTest : public LoadFixture {
  protected:
-  static constexpr std::uint64_t kSize = 5 * kMib + 1234;
+  InstalledDriverTest() : LoadFixture(&FailingDriver::Load) {}
 
   void SetUp() override {
     const DriverAnswer answer = LoadCudaDriver();
     if (answer.driver == nullptr || host->Probe().devices.empty()) {
       GTEST_SKIP() << "NOT RUN, needs a CUDA device (" << answer.reason << ")";
     }
-    RemakeOver(host);
   }
-
-  // All that a load does, of which the tier may have registered the file's pages. Throws Error.
-  void Load(bool is_registered) {
-    const HostFileHandle file = tier->Hold(path);
-    if (is_registered) file->Register({.max_bytes = 2 * kMib});
-    const auto device = host->Open(0);
-    const DeviceArena arena(device, kSize);
-    Uploader uploader(device, PinnedRing::Parts{system, host},
-                      {.threads = 2, .buffer_bytes = 400'000});
-    uploader.Run(*file, arena, {{0, 0, kSize}});
-    back.assign(kSize, '\0');
-    CopyStream stream(device);
-    stream.CopyToHost(back.data(), arena.address(), kSize);
-    stream.Wait();
-  }
-  // Whether a call was left for the nth to be. Errors are named after their call.
-  bool LoadWithFault(std::uint64_t n, bool is_registered) {
-    FailingDriver::FailAt(n);
-    try {
-      Load(is_registered);
-    } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("cu"), std::string::npos) << error.what();
-    }
-    const bool has_failed = FailingDriver::has_failed();
-    FailingDriver::FailAt(FailingDriver::kNever);
-    return has_failed;
-  }
-
-  const std::string bytes = PatternBytes(kSize);
-  const std::string path = folder.Write("a", bytes);
-  std::shared_ptr<CudaHost> host = std::make_shared<CudaHost>(&FailingDriver::Load);
-  std::string back;
 };
 
 TEST_F(InstalledDriverTest, WhicheverCallFailsTheNextLoadHasTheFilesBytes) {
   for (const bool is_registered : {false, true}) {
-    std::uint64_t n = 0;
-    for (; LoadWithFault(n, is_registered); ++n) {
-      ASSERT_LT(n, 2000U);
-      tier->GiveWay(kSize);
-      ASSERT_NO_THROW(Load(is_registered)) << "after call " << n << " failed";
-      ASSERT_TRUE(back == bytes) << "after call " << n << " failed";
-    }
-    EXPECT_GT(n, 10U) << "the loop has hardly met a call";
+    FailEachCall(is_registered, &FailingDriver::FailAt, &FailingDriver::has_failed);
   }
 }
 

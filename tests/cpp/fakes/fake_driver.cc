@@ -33,9 +33,12 @@ class FakeDriver::State {
     ++calls;
     const auto refused = refusals.find(name);
     if (refused != refusals.end()) return refused->second;
-    // What undoes, and entering a context for it, fails only when the driver is gone as a whole.
-    static const std::set<std::string> undoes = {"cuCtxPushCurrent", "cuMemHostUnregister"};
-    if (undoes.count(name) > 0 || may_fail++ != fail_at) return kCuSuccess;
+    // What undoes, and entering a context for it, fails only when the driver is broken as a whole.
+    static const std::set<std::string> undoes = {"cuCtxPushCurrent", "cuMemHostUnregister",
+                                                 "cuStreamDestroy",  "cuMemAddressFree",
+                                                 "cuMemRelease",     "cuMemUnmap"};
+    const bool is_spared = !undoing_fails && undoes.count(name) > 0;
+    if (is_spared || may_fail++ != fail_at) return kCuSuccess;
     has_failed = true;
     return error;
   }
@@ -75,6 +78,7 @@ class FakeDriver::State {
   std::uint64_t fail_at HEARTH_GUARDED_BY(mutex) = kNever;
   CuResult error HEARTH_GUARDED_BY(mutex) = 999;
   bool has_failed HEARTH_GUARDED_BY(mutex) = false;
+  bool undoing_fails HEARTH_GUARDED_BY(mutex) = false;
   bool copies_span HEARTH_GUARDED_BY(mutex) = true;
   std::map<std::string, CuResult> refusals HEARTH_GUARDED_BY(mutex);
   std::map<std::size_t, std::vector<int>> contexts HEARTH_GUARDED_BY(mutex);
@@ -208,10 +212,10 @@ void SetCopies(DriverApi& api) {
     });
   };
   api.stream_destroy = [](CuStream stream) {
-    FakeDriver::State& state = Now();
-    MutexLock lock(state.mutex);
-    state.streams.erase(stream);
-    return kCuSuccess;
+    return Do("cuStreamDestroy", true, [&](FakeDriver::State& state) {
+      state.streams.erase(stream);
+      return kCuSuccess;
+    });
   };
   api.copy_to_device = [](CuAddress to, const void* from, std::size_t size, CuStream stream) {
     return Do("cuMemcpyHtoDAsync", true, [&](FakeDriver::State& state) {
@@ -240,13 +244,13 @@ void SetReservations(DriverApi& api) {
     });
   };
   api.address_free = [](CuAddress address, std::size_t size) {
-    FakeDriver::State& state = Now();
-    MutexLock lock(state.mutex);
-    if (state.mapped.count(address) > 0) state.misuses.push_back("freed what is mapped");
-    if (state.reserved[address] != size) state.misuses.push_back("freed another size");
-    state.reserved.erase(address);
-    std::free(reinterpret_cast<void*>(address));
-    return kCuSuccess;
+    return Do("cuMemAddressFree", true, [&](FakeDriver::State& state) {
+      if (state.mapped.count(address) > 0) state.misuses.push_back("freed what is mapped");
+      if (state.reserved[address] != size) state.misuses.push_back("freed another size");
+      state.reserved.erase(address);
+      std::free(reinterpret_cast<void*>(address));
+      return kCuSuccess;
+    });
   };
   api.granularity = [](std::size_t* bytes, const CuAllocationProperties*, int) {
     return Do("cuMemGetAllocationGranularity", true, [&](auto&) {
@@ -274,9 +278,9 @@ void SetAllocations(DriverApi& api) {
     });
   };
   api.allocation_release = [](CuAllocation allocation) {
-    FakeDriver::State& state = Now();
-    MutexLock lock(state.mutex);
-    return state.allocations.erase(allocation) == 1 ? kCuSuccess : kInvalidValue;
+    return Do("cuMemRelease", true, [&](FakeDriver::State& state) {
+      return state.allocations.erase(allocation) == 1 ? kCuSuccess : kInvalidValue;
+    });
   };
   api.map = [](CuAddress address, std::size_t, std::size_t, CuAllocation, unsigned long long) {
     return Do("cuMemMap", true, [&](FakeDriver::State& state) {
@@ -285,9 +289,9 @@ void SetAllocations(DriverApi& api) {
     });
   };
   api.unmap = [](CuAddress address, std::size_t) {
-    FakeDriver::State& state = Now();
-    MutexLock lock(state.mutex);
-    return state.mapped.erase(address) == 1 ? kCuSuccess : kInvalidValue;
+    return Do("cuMemUnmap", true, [&](FakeDriver::State& state) {
+      return state.mapped.erase(address) == 1 ? kCuSuccess : kInvalidValue;
+    });
   };
   api.set_access = [](CuAddress, std::size_t, const CuAccess*, std::size_t) {
     return Do("cuMemSetAccess", true, [](auto&) { return kCuSuccess; });
@@ -324,6 +328,16 @@ void FakeDriver::FailAt(std::uint64_t call, CuResult error) {
 void FakeDriver::Refuse(const std::string& function, CuResult error) {
   MutexLock lock(state_->mutex);
   state_->refusals[function] = error;
+}
+
+void FakeDriver::LetUndoingFail() {
+  MutexLock lock(state_->mutex);
+  state_->undoing_fails = true;
+}
+
+std::map<std::uintptr_t, std::size_t> FakeDriver::registered() const {
+  MutexLock lock(state_->mutex);
+  return state_->ranges;
 }
 
 void FakeDriver::set_copies_span(bool span) {

@@ -28,7 +28,9 @@ class FakeDriver {
   // As LoadCudaDriver() would answer.
   static DriverAnswer Load() { return {Driver(), ""}; }
 
+  // Of the calls that may fail: those that undo something do not, unless they were let.
   void FailAt(std::uint64_t call, CuResult error = 999);
+  void LetUndoingFail();
   // All calls to a function fail: "cuMemCreate".
   void Refuse(const std::string& function, CuResult error);
   void set_copies_span(bool span);
@@ -37,6 +39,8 @@ class FakeDriver {
 
   // What is there now: arenas' mappings, streams, registrations, pushed contexts.
   std::string Leftovers() const;
+  // Ranges of host memory, by address.
+  std::map<std::uintptr_t, std::size_t> registered() const;
   // Copies from host memory that is in no registered range.
   std::uint64_t pageable_copies() const;
   std::vector<std::string> misuses() const;

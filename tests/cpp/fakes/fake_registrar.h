@@ -28,6 +28,7 @@ class FakeRegistrar final : public HostRegistrar {
   std::uint64_t refuse_from = std::numeric_limits<std::uint64_t>::max();  // the nth call, from 0
   bool copies_span = true;
   std::function<void()> on_register;  // before each, outside the lock
+  const void* keeps = nullptr;        // the address of a range that is not let go of
 
   RegisterOutcome Register(const void* address, std::size_t size) noexcept override {
     if (on_register) on_register();
@@ -36,10 +37,12 @@ class FakeRegistrar final : public HostRegistrar {
     ranges_.push_back({address, size});
     return {true, ""};
   }
-  void Unregister(const void* address) noexcept override {
+  bool Unregister(const void* address) noexcept override {
     MutexLock lock(mutex_);
+    if (address == keeps) return false;
     unregistered_.push_back(address);
     std::erase_if(ranges_, [&](const Range& range) { return range.address == address; });
+    return true;
   }
   bool CopiesSpanRanges() noexcept override { return copies_span; }
 

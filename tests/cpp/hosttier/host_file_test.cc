@@ -84,6 +84,19 @@ TEST_F(HostFileTest, UnregisteringGoesFromTheLastSliceToTheFirst) {
   EXPECT_EQ(file->Register({}), file->file().size());
 }
 
+TEST_F(HostFileTest, WhatTheDriverDoesNotLetGoOfStaysRegisteredUntilItDoes) {
+  const HostFileHandle file = Held();
+  file->Register({});
+  registrar->keeps = file->file().address() + kMib;
+  EXPECT_EQ(file->Unregister(), file->file().size() - 2 * kMib);
+  EXPECT_EQ(file->registered_bytes(), 2 * kMib);
+  EXPECT_EQ(tier->Stats().registered_bytes, 2 * kMib);
+  EXPECT_NE(file->refusal(), "");
+  registrar->keeps = nullptr;
+  EXPECT_EQ(file->Unregister(), 2 * kMib);
+  EXPECT_EQ(tier->Stats().registered_bytes, 0U);
+}
+
 TEST_F(HostFileTest, WhatIsRefusedLeavesAPrefixAndOneLine) {
   registrar->refuse_from = 2;
   const HostFileHandle file = Held();
