@@ -16,6 +16,8 @@ from hearth.errors import CheckpointCorruptError
 from .adapter import ComfyAdapter
 from .file_work import FileWork
 from .held_files import HeldFiles, Json
+from .patch_files import PatchFiles
+from .patch_pins import PatchPins
 from .pin_supply import PinSupply, Supplied
 from .stock_loaders import FileStamp
 
@@ -91,6 +93,8 @@ class HostSupply:
         self._pins: PinSupply | None = None
         self._enabled: bool | None = None
         self.work = FileWork()
+        self.patch_files = PatchFiles(adapter, tier, self.work)
+        self._patches: PatchPins | None = None
         self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
         self._feeds_lock = threading.Lock()
         self.why_stock = "not looked for yet"
@@ -104,10 +108,12 @@ class HostSupply:
 
     def _choose(self, enabled: bool) -> None:
         """Finds out whether pins can be given here: ComfyUI's names and one byte-exact transfer."""
-        self._pins = None
+        self._pins = self._patches = None
         self.why_stock = self._why_stock(enabled)
         if not self.why_stock:
-            self._pins = PinSupply(self._adapter.packing_alignment())
+            alignment = self._adapter.packing_alignment()
+            self._pins = PinSupply(alignment)
+            self._patches = PatchPins(alignment, self.patch_files.find)
 
     @property
     def uses_pins(self) -> bool:
@@ -133,6 +139,17 @@ class HostSupply:
         with self._feeds_lock:
             self._feeds.add(feed)
         return feed
+
+    def give_patches(self, module: Any) -> None:
+        """Gives the LoRAs and other patches of a model that ComfyUI has prepared for work their
+        pins, where its weights are to be patched now."""
+        if self._patches is None:
+            return
+        found = self._patches.give(module)
+        if found.patches > 0 or found.left_to_comfyui > 0:
+            words = (found.patches, found.bytes / _GIB, found.left_to_comfyui)
+            text = "patches of %s: %d, %.2f GiB, by hearth's pins; left to ComfyUI: %d"
+            _LOG.info(text, type(module).__name__, *words)
 
     def report(self) -> Json:
         """How weights reach the device, in all and of each model; for any thread."""

@@ -85,6 +85,7 @@ class UseRecorder:
         used, self._used = self._used, set()
         if used:  # a prompt ran, and with other models perhaps
             self._guarded(lambda: give_up_own_pins(self._host, used))
+            self._guarded(self._host.supply.patch_files.end_prompt)
 
     def _begin(self, patchers: Any) -> list[_Work]:
         work: list[_Work] = []
@@ -93,6 +94,7 @@ class UseRecorder:
         # is not to become an image. Nobody knew before they were read.
         for worked in self._host.models.kept_of(self._used):
             self._sound_feed(worked)
+        self._keep_fault(self._host.supply.patch_files.check)
         for patcher in patchers:
             resident = self._host.models.find(getattr(patcher, "model", None))
             if resident is None:
@@ -108,14 +110,18 @@ class UseRecorder:
     def _sound_feed(self, resident: ResidentModel) -> Feed | None:
         """What feeds it, if there is any; without it where bytes of its files are gone, of which
         the fault is kept for `_raise_fault`."""
-        if resident.feed is None or resident.released:
+        feed = resident.feed
+        if feed is None or resident.released:
             return None
+        return feed if self._keep_fault(lambda: feed.check(resident.modules())) else None
+
+    def _keep_fault(self, check: Callable[[], None]) -> bool:
         try:
-            resident.feed.check(resident.modules())
+            check()
         except CheckpointCorruptError as fault:
             self._fault = fault
-            return None
-        return resident.feed
+            return False
+        return True
 
     def _raise_fault(self) -> None:
         fault, self._fault = self._fault, None
@@ -127,6 +133,7 @@ class UseRecorder:
             feed = each.resident.feed
             if feed is not None and not each.resident.released:
                 feed.give(each.patcher.model)
+                self._host.supply.give_patches(each.patcher.model)
             self._arrivals.after_load(each.resident, each.patcher, each.loaded_before, ms)
             self._host.runtime.cache.update_bytes(each.resident.key, each.resident.bytes())
 

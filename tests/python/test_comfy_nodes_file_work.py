@@ -23,6 +23,8 @@ from comfy_nodes.arrivals import Arrivals  # noqa: E402
 from comfy_nodes.file_work import FileWork  # noqa: E402
 from comfy_nodes.held_files import HeldFiles  # noqa: E402
 from comfy_nodes.host_supply import Feed  # noqa: E402
+from comfy_nodes.patch_files import PatchFiles  # noqa: E402
+from comfy_nodes.patch_pins import PatchPins  # noqa: E402
 from comfy_nodes.pin_supply import PinSupply  # noqa: E402
 from comfy_nodes.seams import Seams  # noqa: E402
 from comfy_nodes.stock_loaders import FileStamp  # noqa: E402
@@ -368,6 +370,64 @@ def test_a_file_that_was_cut_while_its_model_worked_ends_the_prompt_before_the_n
     transformer.recorder.end_prompt()
     vae.use()
     assert vae.has_pin
+
+
+class Patch:
+    """As ComfyUI's LowVramPatch: a LoRA of one tensor."""
+
+    is_lowvram_patch = True
+
+    def __init__(self, tensor: Any) -> None:
+        self.key, self.patches = "weight", {"weight": [(1.0, (tensor,), 1.0, None, None)]}
+
+    def memory_required(self) -> int:
+        return 8192
+
+    def prepare(self, destination: Any, stream: Any, copy: bool, commit: bool) -> None:
+        destination.copy_(self.patches["weight"][0][1][0])
+
+
+class WithLora(Served):
+    """The same, and a LoRA of a file of its own on its weight."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.lora = path.with_name("lora.safetensors")
+        self.lora.write_bytes(os.urandom(8192))
+        self.lora_descriptor = os.open(self.lora, os.O_RDONLY)
+        tensor = _layer(self.lora_descriptor, self.lora).weight
+        self.base.model.layer.weight_lowvram_function = Patch(tensor)  # type: ignore[attr-defined]
+        supply: Any = self.host.supply
+        supply.patch_files = PatchFiles(self.host.adapter, host_files.tier(), supply.work)
+        supply._patches = PatchPins(512, self._find)
+
+    def _find(self, descriptor: int) -> Any:
+        self.host.supply.patch_files.find(descriptor)
+        return Pieces(torch.from_dlpack(host_files.tier().hold(self.lora).view()))
+
+
+def test_a_models_lora_is_fed_from_its_file_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = WithLora(tmp_path / "a.safetensors")
+    with caplog.at_level("INFO", "hearth"):
+        served.use()
+    patch = served.base.model.layer.weight_lowvram_function  # type: ignore[attr-defined]
+    assert bytes(patch._pins["patches"]["pin"].tolist()) == served.lora.read_bytes()
+    assert "patches of Root: 1, 0.00 GiB, by hearth's pins; left to ComfyUI: 0" in caplog.text
+
+
+def test_a_lora_that_was_cut_while_a_prompt_used_it_ends_the_prompt_before_the_next_model(
+    tmp_path: Path,
+) -> None:
+    served = WithLora(tmp_path / "a.safetensors")
+    served.use()
+    os.truncate(served.lora, 100)
+    with pytest.raises(CheckpointCorruptError, match=r"lora\.safetensors"):
+        served.use()
+    served.recorder.end_prompt()
+    served.base.model.layer.weight_lowvram_function = None  # type: ignore[attr-defined]
+    served.use()
 
 
 def test_a_file_that_was_written_to_is_comfyuis_to_read(tmp_path: Path) -> None:
