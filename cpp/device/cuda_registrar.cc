@@ -19,8 +19,8 @@ constexpr std::size_t kPiece = std::size_t{64} << 10;  // a multiple of every pa
 class RegisteredPieces {
  public:
   explicit RegisteredPieces(const DriverApi& api) : api_(api) {
-    void* const address = ::mmap(nullptr, 2 * kPiece, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const address =
+        ::mmap(nullptr, 2 * kPiece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED) throw Error("no memory to try the CUDA driver on");
     address_ = static_cast<std::byte*>(address);
     while (registered_ < 2 && api_.host_register(address_ + registered_ * kPiece, kPiece,

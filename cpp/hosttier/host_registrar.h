@@ -21,7 +21,8 @@ class HostRegistrar {
   virtual RegisterOutcome Register(const void* address, std::size_t size) noexcept = 0;
   // May wait for the devices. False: the driver still has the range. Its memory must then never be
   // unmapped: whatever comes to lie at its address would be copied as the bytes that lay there
-  // before. REQUIRES: Register() was told the same address, and no copy from the range is under way.
+  // before. REQUIRES: Register() was told the same address, and no copy from the range is under
+  // way.
   [[nodiscard]] virtual bool Unregister(const void* address) noexcept = 0;
   // Whether one copy may reach over two ranges that were registered one after the other.
   virtual bool CopiesSpanRanges() noexcept = 0;

@@ -11,13 +11,13 @@ import pytest
 
 pytest.importorskip("torch", reason="pins are torch tensors")
 
+from fakes.comfy_fakes import Management, Torch  # noqa: E402
 from hearth import host_files  # noqa: E402
 from hearth.errors import CheckpointCorruptError  # noqa: E402
 
 from comfy_nodes.adapter import ComfyAdapter  # noqa: E402
 from comfy_nodes.file_work import FileWork  # noqa: E402
 from comfy_nodes.patch_files import PatchFiles  # noqa: E402
-from fakes.comfy_fakes import Management, Torch  # noqa: E402
 
 _SIZE = 3 * 4096
 

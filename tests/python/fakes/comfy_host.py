@@ -8,6 +8,7 @@ from typing import Any
 import hearth
 
 from comfy_nodes.adapter import ComfyAdapter
+from comfy_nodes.file_work import FileWork
 from comfy_nodes.host import Host
 from comfy_nodes.host_supply import HostSupply
 from comfy_nodes.node_cache import ComfyNodeCache
@@ -39,6 +40,12 @@ class FakeRuntime:
         """The latest event of a kind."""
         events = [event for event in self.cache.events() if event["kind"] == kind]
         return dict(events[-1])
+
+
+class NoThreads(FileWork):
+    """Nothing is registered but by who asks."""
+
+    def register(self, file: Any) -> None: ...
 
 
 def make_host(clock: Any = None, **limits: Any) -> Host:
