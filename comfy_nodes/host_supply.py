@@ -93,7 +93,7 @@ class HostSupply:
         self._pins: PinSupply | None = None
         self._enabled: bool | None = None
         self.work = FileWork()
-        self.patch_files = PatchFiles(adapter, tier, self.work)
+        self._patch_files = PatchFiles(adapter, tier, self.work)
         self._patches: PatchPins | None = None
         self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
         self._feeds_lock = threading.Lock()
@@ -108,12 +108,14 @@ class HostSupply:
 
     def _choose(self, enabled: bool) -> None:
         """Finds out whether pins can be given here: ComfyUI's names and one byte-exact transfer."""
+        if self._patches is not None:
+            self._patches.take_back()
         self._pins = self._patches = None
         self.why_stock = self._why_stock(enabled)
         if not self.why_stock:
             alignment = self._adapter.packing_alignment()
             self._pins = PinSupply(alignment)
-            self._patches = PatchPins(alignment, self.patch_files.find)
+            self._patches = PatchPins(alignment, self._patch_files.find)
 
     @property
     def uses_pins(self) -> bool:
@@ -145,11 +147,33 @@ class HostSupply:
         pins, where its weights are to be patched now."""
         if self._patches is None:
             return
-        found = self._patches.give(module)
+        try:
+            found = self._patches.give(module)
+        except Exception:  # private names again; a model's own pins must not depend on them
+            self._patches = None
+            text = "LoRAs are read by ComfyUI itself from now on: it keeps them in another way"
+            _LOG.warning(text, exc_info=True)
+            return
         if found.patches > 0 or found.left_to_comfyui > 0:
             words = (found.patches, found.bytes / _GIB, found.left_to_comfyui)
             text = "patches of %s: %d, %.2f GiB, by hearth's pins; left to ComfyUI: %d"
             _LOG.info(text, type(module).__name__, *words)
+
+    def check_patches(self) -> None:
+        """To be called before a model works: throws CheckpointCorruptError where a LoRA's bytes
+        are gone that this prompt has used."""
+        try:
+            self._patch_files.check()
+        except CheckpointCorruptError:
+            if self._patches is not None:
+                self._patches.move_again()
+            raise
+
+    def end_prompt(self) -> None:
+        """To be called after each prompt that has used a model."""
+        if self._patches is not None:
+            self._patches.take_back()
+        self._patch_files.end_prompt()
 
     def report(self) -> Json:
         """How weights reach the device, in all and of each model; for any thread."""

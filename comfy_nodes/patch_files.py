@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
+
+from hearth.errors import CheckpointCorruptError
 
 from .adapter import ComfyAdapter
 from .file_pins import FileBytes
 from .file_work import FileWork
 from .held_files import HeldFiles
 from .stock_loaders import FileStamp
+
+# The whole file is read and registered; of larger ones, checkpoints in a merge, ComfyUI may want a
+# part only.
+_LARGEST_BYTES = 4 << 30
 
 _Place = tuple[int, int]
 
@@ -34,12 +41,15 @@ class PatchFiles:
         files = self._held.get(place) or self._hold(descriptor, place)
         if files is None:
             return None
-        if files.fault() is not None:  # ComfyUI reads it by itself, and maps it anew next time
-            self._let_go(place)
+        if files.fault() is not None:
+            if place not in self._used:  # what this prompt has used is check()'s
+                self._let_go(place)
             return None
-        files.make_ready(lambda: not self._adapter.is_interrupted())
-        self._used.add(place)
-        return files.find(*place)
+        with contextlib.suppress(CheckpointCorruptError):  # cut meanwhile
+            files.make_ready(lambda: not self._adapter.is_interrupted())
+            self._used.add(place)
+            return files.find(*place)
+        return None
 
     def check(self) -> None:
         """To be called before a model works: throws CheckpointCorruptError where bytes are gone
@@ -55,25 +65,28 @@ class PatchFiles:
                 raise fault
 
     def end_prompt(self) -> None:
-        """To be called after each prompt that has used a model."""
-        unused = [place for place in self._held if place not in self._used]
+        """To be called after each prompt that has used a model. REQUIRES: its pins are taken
+        back."""
+        used, self._used = self._used, set()
+        unused = [place for place in self._held if place not in used]
         if unused:
             self._adapter.finish_transfers()
         for place in unused:
             self._let_go(place)
-        self._used.clear()
 
     def _hold(self, descriptor: int, place: _Place) -> HeldFiles | None:
         stamp = _stamp_of(descriptor, place)
-        if stamp is None:
+        if stamp is None or stamp.size > _LARGEST_BYTES:
             return None
         files = HeldFiles(self._tier, [stamp], self._work)
         files.open()
+        if files.mapped_bytes == 0:  # refused, which was said
+            return None
         self._held[place] = files
         return files
 
     def _let_go(self, place: _Place) -> None:
-        # Pins that are still about keep the mapping by themselves.
+        # A pin that is still about keeps the mapping by itself.
         self._used.discard(place)
         self._held.pop(place).close()
 

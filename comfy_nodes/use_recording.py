@@ -85,7 +85,7 @@ class UseRecorder:
         used, self._used = self._used, set()
         if used:  # a prompt ran, and with other models perhaps
             self._guarded(lambda: give_up_own_pins(self._host, used))
-            self._guarded(self._host.supply.patch_files.end_prompt)
+            self._guarded(self._host.supply.end_prompt)
 
     def _begin(self, patchers: Any) -> list[_Work]:
         work: list[_Work] = []
@@ -94,7 +94,7 @@ class UseRecorder:
         # is not to become an image. Nobody knew before they were read.
         for worked in self._host.models.kept_of(self._used):
             self._sound_feed(worked)
-        self._keep_fault(self._host.supply.patch_files.check)
+        self._keep_fault(self._host.supply.check_patches)
         for patcher in patchers:
             resident = self._host.models.find(getattr(patcher, "model", None))
             if resident is None:

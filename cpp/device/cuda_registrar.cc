@@ -78,7 +78,7 @@ bool CudaRegistrar::Unregister(const void* address) noexcept {
   const CuResult result = device_->api().host_unregister(const_cast<void*>(address));
   CuContext mine = nullptr;
   static_cast<void>(device_->api().context_pop(&mine));
-  return result == kCuSuccess;
+  return result == kCuSuccess || result == kCuNotRegistered;
 }
 
 bool CudaRegistrar::CopiesSpanRanges() noexcept {

@@ -19,6 +19,7 @@ using CuAllocation = unsigned long long;  // physical device memory, not yet map
 
 inline constexpr CuResult kCuSuccess = 0;
 inline constexpr CuResult kCuOutOfMemory = 2;
+inline constexpr CuResult kCuNotRegistered = 713;
 
 inline constexpr unsigned kCuRegisterPortable = 0x01;  // for every context of the process
 inline constexpr unsigned kCuRegisterReadOnly = 0x08;

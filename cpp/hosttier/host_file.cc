@@ -229,10 +229,13 @@ std::uint64_t HostFile::Unregister() {
     bytes += last.size;
   }
   if (slices.empty()) return bytes;
+  {
+    MutexLock lock(mutex_);
+    registered_.store(slices.back().offset + slices.back().size);
+    slices_ = std::move(slices);
+  }
+  // After it: what throws here must not make these bytes look unregistered.
   StepDown("host_unregister_refused", "the CUDA driver does not let go of it");
-  MutexLock lock(mutex_);
-  registered_.store(slices.back().offset + slices.back().size);
-  slices_ = std::move(slices);
   return bytes;
 }
 

@@ -69,9 +69,10 @@ def load() -> dict[str, Any]:
 
 def model_of(state: dict[str, Any]) -> tuple[Any, list[Any]]:
     """Modules as ComfyUI has them with dynamic VRAM before their weights are moved."""
-    stems = sorted({name.rsplit(".lora_", 1)[0] for name in state})
+    stems = sorted({name.split(".")[0] for name in state})
     patches = comfy.lora.load_lora(state, {stem: f"{stem}.weight" for stem in stems})
     by_key = {key: [(1.0, adapter, 1.0, None, None)] for key, adapter in patches.items()}
+    by_key["two.weight"] = by_key["loraF32.weight"] + by_key["lokrBF16.weight"]
     root, sources = torch.nn.Sequential(), []
     for key in by_key:
         source = comfy.model_patcher.LowVramPatch(key, by_key)

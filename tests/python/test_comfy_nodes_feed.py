@@ -159,11 +159,17 @@ class WithLora(Served):
         tensor = _layer(self.lora_descriptor, self.lora).weight
         self.base.model.layer.weight_lowvram_function = Patch(tensor)  # type: ignore[attr-defined]
         supply: Any = self.host.supply
-        supply.patch_files = PatchFiles(self.host.adapter, host_files.tier(), supply.work)
+        supply._patch_files = PatchFiles(self.host.adapter, host_files.tier(), supply.work)
         supply._patches = PatchPins(512, self._find)
 
+    def holds_lora(self) -> bool:
+        """Whether the tier has it mapped."""
+        inode = self.lora.stat().st_ino
+        files = host_files.tier().stats()["files"]
+        return inode in [each["identity"].inode for each in files]
+
     def _find(self, descriptor: int) -> Any:
-        self.host.supply.patch_files.find(descriptor)
+        self.host.supply._patch_files.find(descriptor)
         return Pieces(torch.from_dlpack(host_files.tier().hold(self.lora).view()))
 
 
@@ -186,9 +192,37 @@ def test_a_lora_that_was_cut_while_a_prompt_used_it_ends_the_prompt_before_the_n
     os.truncate(served.lora, 100)
     with pytest.raises(CheckpointCorruptError, match=r"lora\.safetensors"):
         served.use()
+    layer = served.base.model.layer  # type: ignore[attr-defined]
+    assert layer._v_signature is None  # so that ComfyUI does not take zeros for weights
     served.recorder.end_prompt()
-    served.base.model.layer.weight_lowvram_function = None  # type: ignore[attr-defined]
+    layer.weight_lowvram_function = None
     served.use()
+
+
+def test_an_idle_model_keeps_no_lora_mapped(tmp_path: Path) -> None:
+    served = WithLora(tmp_path / "a.safetensors")
+    served.use()
+    assert served.holds_lora()
+    served.base.model.layer._v_signature = 5  # type: ignore[attr-defined]  # on the device
+    for _ in range(2):
+        served.recorder.end_prompt()
+        served.use()
+    served.recorder.end_prompt()
+    host_files.tier().give_way()
+    assert not served.holds_lora()
+
+
+def test_a_lora_in_a_form_that_nobody_knows_costs_no_model_its_own_pins(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = WithLora(tmp_path / "a.safetensors")
+    beside = Served(tmp_path / "b.safetensors", beside=served)
+    patch = served.base.model.layer.weight_lowvram_function  # type: ignore[attr-defined]
+    patch.memory_required = lambda wanted: wanted
+    served.use()
+    beside.use()
+    assert (served.has_pin, beside.has_pin) == (True, True)
+    assert caplog.text.count("LoRAs are read by ComfyUI itself") == 1
 
 
 def test_a_file_that_was_written_to_is_comfyuis_to_read(tmp_path: Path) -> None:

@@ -96,6 +96,22 @@ def test_a_file_that_was_written_to_is_read_by_comfyui(files: PatchFiles, lora: 
     assert not lora.is_held()
 
 
+def test_a_file_that_was_cut_while_it_is_asked_for_again_still_ends_the_prompt(
+    files: PatchFiles, lora: Lora
+) -> None:
+    files.find(lora.descriptor)
+    os.truncate(lora.path, 10)
+    assert files.find(lora.descriptor) is None
+    with pytest.raises(CheckpointCorruptError):
+        files.check()
+
+
+def test_a_file_as_large_as_a_checkpoint_is_left_to_comfyui(files: PatchFiles, lora: Lora) -> None:
+    os.truncate(lora.path, (4 << 30) + 1)
+    assert files.find(lora.descriptor) is None
+    assert not lora.is_held()
+
+
 def test_a_file_that_was_cut_between_prompts_ends_none(files: PatchFiles, lora: Lora) -> None:
     files.find(lora.descriptor)
     files.end_prompt()

@@ -164,6 +164,43 @@ def test_patches_of_no_file_are_left_to_comfyui(file: _File) -> None:
     assert (found, _pin(large)) == (Patched(0, 0, 1), None)
 
 
+def test_a_patch_of_one_tensor_of_any_size_gets_one(file: _File) -> None:
+    patch = _Patch((file.tensor(100, 33, 3),))
+    assert PatchPins(_ALIGNMENT, file.find).give(_model(patch)).patches == 1
+    assert torch.equal(_packed(_pin(patch)), file.bytes[100 : 100 + 99])
+
+
+def test_a_second_giving_counts_the_same_and_changes_nothing(file: _File) -> None:
+    pins, patch = PatchPins(_ALIGNMENT, file.find), _Patch(_lora(file, 0))
+    root = _model(patch)
+    first, pin = pins.give(root), _pin(patch)
+    assert (pins.give(root), _pin(patch) is pin) == (first, True)
+
+
+def test_pins_taken_back_are_gone_and_comfyuis_own_stay(file: _File) -> None:
+    pins = PatchPins(_ALIGNMENT, file.find)
+    ours, replaced = _Patch(_lora(file, 0)), _Patch(_lora(file, 3000))
+    pins.give(_model(ours, replaced))
+    theirs = {"patches": {"pin": torch.zeros(1), "registered": True}}
+    replaced.__dict__["_pins"] = theirs
+    pins.take_back()
+    assert _pin(ours) is None
+    assert replaced.__dict__["_pins"] is theirs
+
+
+def test_what_was_patched_wrongly_is_moved_again_and_nothing_else(file: _File) -> None:
+    pins, patch = PatchPins(_ALIGNMENT, file.find), _Patch(_lora(file, 0))
+    root, other = _model(patch), _model(None, signature=5)
+    pins.give(root)
+    root[0]._v_signature = other[0]._v_signature = 5  # ComfyUI has moved them
+    pins.move_again()
+    assert (root[0]._v_signature, other[0]._v_signature) == (None, 5)
+    root[0]._v_signature = 5
+    pins.take_back()
+    pins.move_again()
+    assert root[0]._v_signature == 5
+
+
 def test_a_pin_of_comfyuis_own_is_left_alone(file: _File) -> None:
     patch = _Patch(_lora(file, 0))
     theirs = {"patches-loaded": {"pin": torch.zeros(1), "registered": True}}

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "fakes/failing_new.h"
 #include "fakes/tier_fixture.h"
 
 namespace hearth {
@@ -95,6 +97,29 @@ TEST_F(HostFileTest, WhatTheDriverDoesNotLetGoOfStaysRegisteredUntilItDoes) {
   registrar->keeps = nullptr;
   EXPECT_EQ(file->Unregister(), 2 * kMib);
   EXPECT_EQ(tier->Stats().registered_bytes, 0U);
+}
+
+TEST_F(HostFileTest, WhicheverAllocationFailsWhatTheDriverKeepsStaysRegistered) {
+  const HostFileHandle file = Held();
+  file->Register({});
+  registrar->keeps = file->file().address() + kMib;
+  for (std::uint64_t n = 0;; ++n) {
+    ASSERT_LT(n, 1000U);
+    bool has_failed = false;
+    {
+      const FailingNew failing(n);
+      try {
+        file->Unregister();
+      } catch (const std::bad_alloc&) {
+      }
+      has_failed = failing.has_failed();
+    }
+    ASSERT_EQ(file->registered_bytes(), 2 * kMib) << "after allocation " << n << " failed";
+    ASSERT_EQ(tier->Stats().registered_bytes, 2 * kMib);
+    if (!has_failed) break;
+  }
+  registrar->keeps = nullptr;
+  EXPECT_EQ(file->Unregister(), 2 * kMib);
 }
 
 TEST_F(HostFileTest, WhatIsRefusedLeavesAPrefixAndOneLine) {
