@@ -19,7 +19,12 @@ KINDS = {
         "lora_mid.weight": (7, 7, 3, 3),
         "lora_down.weight": (7, 32, 1, 1),
     },
-    "loha": {"hada_w1_a": (64, 5), "hada_w1_b": (5, 96), "hada_w2_a": (64, 5), "hada_w2_b": (5, 96)},
+    "loha": {
+        "hada_w1_a": (64, 5),
+        "hada_w1_b": (5, 96),
+        "hada_w2_a": (64, 5),
+        "hada_w2_b": (5, 96),
+    },
     "lokr": {"lokr_w1": (8, 8), "lokr_w2_a": (8, 3), "lokr_w2_b": (3, 12)},
     "glora": {
         "a1.weight": (4, 96),
