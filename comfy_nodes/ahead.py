@@ -15,7 +15,7 @@ from typing import Any
 
 from .prewarm_names import PrewarmError
 from .prewarm_workflows import check_graph, read_workflow
-from .stock_loaders import STOCK_LOADERS, loader_of
+from .stock_loaders import PATCH_LOADERS, STOCK_LOADERS, loader_of
 
 _LOG = logging.getLogger("hearth")
 _JOIN = " + "
@@ -23,11 +23,14 @@ SAFETENSORS = (".safetensors", ".sft")
 
 
 def files_of_graph(graph: Mapping[str, Any]) -> Iterator[str]:
-    """Paths of the files that the loaders of an API-format graph will read, hearth's included."""
+    """Paths of the files that the loaders of an API-format graph will read, hearth's and those of
+    LoRAs included."""
     for node in graph.values():
-        loader = loader_of(str(node.get("class_type", "")))
-        inputs = node.get("inputs", {}) if loader is not None else {}
-        for field, folder in loader.folders.items() if loader is not None else ():
+        class_type = str(node.get("class_type", ""))
+        loader = loader_of(class_type)
+        folders = PATCH_LOADERS.get(class_type, {}) if loader is None else loader.folders
+        inputs = node.get("inputs", {}) if folders else {}
+        for field, folder in folders.items():
             if isinstance(inputs.get(field), str):
                 yield from _paths(folder, inputs[field])
 

@@ -52,6 +52,13 @@ HEARTH_LOADERS: Mapping[str, str] = {
 }
 
 
+# Nodes that read a file for a model that was loaded before; their inputs, and in which folder.
+PATCH_LOADERS: Mapping[str, Mapping[str, str]] = {
+    "LoraLoader": {"lora_name": "loras"},
+    "LoraLoaderModelOnly": {"lora_name": "loras"},
+}
+
+
 @dataclass(frozen=True)
 class FileStamp:
     """What tells one file from another that took its place."""

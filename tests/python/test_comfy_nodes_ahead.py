@@ -17,7 +17,7 @@ from comfy_nodes.prefetch import Prefetch
 from comfy_nodes.settings import Settings
 from comfy_nodes.stock_loaders import HEARTH_LOADERS
 
-_FOLDERS = ("checkpoints", "diffusion_models", "text_encoders", "vae")
+_FOLDERS = ("checkpoints", "diffusion_models", "loras", "text_encoders", "vae")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in _FOLDERS:
         (tmp_path / folder).mkdir()
     names = ("checkpoints/both", "vae/both", "text_encoders/l", "text_encoders/g")
-    for name in (*names, "diffusion_models/z"):
+    for name in (*names, "diffusion_models/z", "loras/style"):
         (tmp_path / f"{name}.safetensors").write_bytes(b"0" * 8192)
     (tmp_path / "checkpoints" / "old.ckpt").write_bytes(b"0")
     module: Any = types.ModuleType("folder_paths")
@@ -102,6 +102,13 @@ def test_every_loader_of_hearths_or_comfyuis_yields_its_files(
     inputs, expected = _FILES_OF[HEARTH_LOADERS.get(class_type, class_type)]
     graph = {"1": {"class_type": class_type, "inputs": {**inputs, "pin": True}}}
     assert _names(files_of_graph(graph)) == expected
+
+
+@pytest.mark.parametrize("class_type", ["LoraLoader", "LoraLoaderModelOnly"])
+def test_a_graph_names_its_loras(models: Path, class_type: str) -> None:
+    inputs = {"model": ["1", 0], "lora_name": "style.safetensors", "strength_model": 1.0}
+    graph = {"2": {"class_type": class_type, "inputs": inputs}}
+    assert _names(files_of_graph(graph)) == ["loras/style.safetensors"]
 
 
 def test_a_config_names_models_and_workflows_each_file_once(models: Path, tmp_path: Path) -> None:
