@@ -66,7 +66,7 @@ class PatchPins:
         those of an idle model would keep their file mapped."""
         for source, pin in list(self._given.items()):
             if _pin(source) is pin:
-                del source.__dict__["_pins"]
+                del source.__dict__["_pins"][_SUBSET]  # what else is there is ComfyUI's
         self._given.clear()
         self._modules.clear()
 
