@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
+from hearth.interrupts import INTERRUPTED
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -123,6 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ComfyStartError, PromptFailedError, TimeoutError) as failure:
         console.print(f"[red]FAILED[/red] {failure}", soft_wrap=True, highlight=False)
         return _FAILED
+    except KeyboardInterrupt:
+        console.print("interrupted: nothing was compared; what was made is in --out, or runs/")
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

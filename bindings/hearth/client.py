@@ -147,12 +147,17 @@ class Client:
     def wait_until_ready(self, timeout_s: float = DEFAULT_SECONDS) -> None:
         """Returns when hearth has tried all that it prewarms at start, also while ComfyUI itself is
         still starting. Raises ClientTimeoutError."""
-        for _ in _polls(timeout_s, "hearth is not ready"):
-            try:
-                if self._ask("/hearth/ready", ok=(200, 503))["ready"]:
-                    return
-            except ServerNotRunningError:
-                continue
+        why = ""
+        try:
+            for _ in _polls(timeout_s, f"hearth at {self.url} is not ready"):
+                try:
+                    if self._ask("/hearth/ready", ok=(200, 503))["ready"]:
+                        return
+                    why = ""
+                except ServerNotRunningError as error:
+                    why = f": {error}"
+        except ClientTimeoutError as late:
+            raise ClientTimeoutError(f"{late}{why}") from None
 
     def prewarm(
         self,

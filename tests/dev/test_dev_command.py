@@ -15,7 +15,7 @@ import pytest
 
 from tools.dev import toolchain
 from tools.dev.main import main
-from tools.dev.steps import Step, StepFailed, run_step
+from tools.dev.steps import Progress, Step, StepFailed, run_step
 from tools.dev.tally import broken, not_run, read_junit, read_programs, summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,15 +179,15 @@ def test_run_falls_back_to_the_headless_job_where_no_comfyui_is_named_or_found(
 ) -> None:
     started: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str], env: dict[str, str]) -> int:
         started.append(command)
-        return subprocess.CompletedProcess(command, 0)
+        return 0
 
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
     monkeypatch.setattr("tools.dev.main.find_comfyui", lambda: None)
     monkeypatch.setattr("tools.dev.environment.ensure_full", lambda: None)
     monkeypatch.setattr("tools.dev.native.build_module", lambda: None)
-    monkeypatch.setattr("tools.dev.main.subprocess.run", run)
+    monkeypatch.setattr("tools.dev.main._in_front", run)
     assert main(["run", "--repeat", "2"]) == 0
     assert started[0][1:] == ["-m", "benchmarks.headless_job", "--repeat", "2"]
     with pytest.raises(SystemExit):
@@ -236,3 +236,36 @@ def test_a_workflow_is_looked_for_where_the_job_will_read_it(
     with pytest.raises(SystemExit):
         main(["run", "--workflow", "mine.json"])
     assert str(ROOT / "mine.json") in capsys.readouterr().err
+
+
+def test_what_ctrl_c_means_is_said_by_the_program_in_front() -> None:
+    program = (
+        "import sys, time\n"
+        "try:\n print('ready', flush=True); time.sleep(60)\n"
+        "except KeyboardInterrupt:\n print('ended as I like'); sys.exit(9)\n"
+    )
+    dev_itself = (
+        "import os, sys; from tools.dev.main import _in_front\n"
+        f"sys.exit(_in_front([sys.executable, '-c', {program!r}], dict(os.environ)))"
+    )
+    command = [sys.executable, "-c", dev_itself]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "ready\n"
+        os.killpg(started.pid, signal.SIGINT)
+        assert started.stdout.read() == "ended as I like\n"
+    assert started.returncode == 9
+
+
+def test_beside_a_programs_own_output_steps_are_told_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = Progress()
+    progress.stand_aside()
+    with progress.running("build"):
+        pass
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "build: done" in told.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ from hearth.client import (
     AddressError,
     Client,
     ClientError,
+    ClientTimeoutError,
     HearthMissingError,
     PrewarmFailedError,
     PromptLostError,
@@ -55,6 +57,13 @@ def serve() -> Iterator[Serve]:
     for server in running:
         server.shutdown()
         server.server_close()
+
+
+def test_who_waited_for_a_server_that_is_not_there_is_told_so_and_where(serve: Serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(ClientTimeoutError, match=f"no ComfyUI answers at {address}"):
+        Client(address).wait_until_ready(timeout_s=0.1)
 
 
 def test_a_page_of_something_else_is_no_comfyui(serve: Serve) -> None:

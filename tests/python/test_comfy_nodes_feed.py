@@ -13,7 +13,7 @@ pytest.importorskip("hearth", reason="NOT RUN, hearth's native module is not bui
 torch = pytest.importorskip("torch", reason="pins are torch tensors")
 
 from fakes.comfy_fakes import Module, Patcher  # noqa: E402
-from fakes.comfy_host import NoThreads, admit, make_host  # noqa: E402
+from fakes.comfy_host import NoThreads, admit, make_host, wait_for_registering  # noqa: E402
 from hearth import host_files  # noqa: E402
 from hearth.errors import CheckpointCorruptError  # noqa: E402
 
@@ -37,6 +37,9 @@ def whole_tier() -> Iterator[None]:
     while _OPENED:
         served = _OPENED.pop()
         served.feed.close([served.base.model])
+        for _ in range(2):
+            served.host.supply.end_prompt()
+    wait_for_registering()
     host_files.tier().give_way()
 
 
@@ -164,6 +167,7 @@ class WithLora(Served):
 
     def holds_lora(self) -> bool:
         """Whether the tier has it mapped."""
+        wait_for_registering()
         inode = self.lora.stat().st_ino
         files = host_files.tier().stats()["files"]
         return inode in [each["identity"].inode for each in files]

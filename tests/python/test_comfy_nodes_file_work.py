@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ from comfy_nodes.stock_loaders import FileStamp  # noqa: E402
 from comfy_nodes.use_recording import UseRecorder  # noqa: E402
 
 _GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def whole_tier() -> Iterator[None]:
+    """Nothing is left in the process's one tier: other tests count what is mapped there."""
+    yield
+    host_files.tier().give_way()
 
 
 class Machine:

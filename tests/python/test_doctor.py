@@ -222,3 +222,21 @@ class TestCommand:
         shown = capsys.readouterr().out
         assert f"✗ comfyui      {tmp_path} is no ComfyUI" in shown
         assert "1 problem," in shown
+
+    def test_a_comfyui_that_the_environment_names_must_be_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "nope"))
+        assert main(["doctor"]) == 1
+        assert f"{tmp_path / 'nope'} is no ComfyUI" in capsys.readouterr().out
+
+    def test_a_fault_of_the_config_is_told_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        config = tmp_path / "hearth.json"
+        config.write_text('{"max_cached_models": "4", "max_cached_model": 3}', encoding="utf-8")
+        monkeypatch.setenv("HEARTH_CONFIG", str(config))
+        assert main(["doctor"]) == 1
+        shown = " ".join(capsys.readouterr().out.split())
+        assert shown.count('found "4"') == 1
+        assert shown.count("did you mean") == 1

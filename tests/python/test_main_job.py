@@ -182,10 +182,17 @@ def test_a_run_in_which_a_pixel_differs_ends_with_1(
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(TimeoutError("prompt 1 did not end"), 1), (PromptRefusedError("node 3 (X): [no]"), 2)],
+    [
+        (TimeoutError("prompt 1 did not end"), 1),
+        (PromptRefusedError("node 3 (X): [no]"), 2),
+        (KeyboardInterrupt("interrupted"), 130),
+    ],
 )
 def test_what_ends_the_main_job_is_a_line(
-    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fail(*_: object) -> int:
         raise error

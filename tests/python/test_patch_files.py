@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="pins are torch tensors")
 
 from fakes.comfy_fakes import Management, Torch  # noqa: E402
+from fakes.comfy_host import wait_for_registering  # noqa: E402
 from hearth import host_files  # noqa: E402
 from hearth.errors import CheckpointCorruptError  # noqa: E402
 
@@ -31,6 +32,7 @@ class Lora:
         self.descriptor = os.open(path, os.O_RDONLY)
 
     def is_held(self) -> bool:
+        wait_for_registering()
         place = (os.fstat(self.descriptor).st_dev, os.fstat(self.descriptor).st_ino)
         files = host_files.tier().stats()["files"]
         return any(
@@ -40,9 +42,15 @@ class Lora:
 
 
 @pytest.fixture
-def files() -> PatchFiles:
+def files() -> Iterator[PatchFiles]:
+    """Nothing is left in the process's one tier: other tests count what is mapped there."""
     adapter: Any = ComfyAdapter(Management(), Torch())
-    return PatchFiles(adapter, host_files.tier(), FileWork())
+    made = PatchFiles(adapter, host_files.tier(), FileWork())
+    yield made
+    for _ in range(2):
+        made.end_prompt()
+    wait_for_registering()
+    host_files.tier().give_way()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from tools.dev import environment, fuzzing, lint, native, stubs
 from tools.dev.places import ROOT, find_comfyui, no_comfyui, venv_python
 from tools.dev.runners import run_preset_tests, run_pytest
-from tools.dev.steps import StepFailed, say
+from tools.dev.steps import PROGRESS, StepFailed, say
 from tools.dev.suite import Choice, run_suite
 from tools.dev.tally import summary
 
@@ -118,18 +119,30 @@ def _run(options: argparse.Namespace) -> int:
     command = [str(venv_python()), "-m", job, *options.rest]
     paths = [str(ROOT / "bindings"), str(ROOT)]
     env["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [env.get("PYTHONPATH")])])
-    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    return _in_front(command, env)
 
 
 def _hearth(options: argparse.Namespace) -> int:
     """With what was built for ComfyUI's Python, unless there is an environment of the checkout."""
+    PROGRESS.stand_aside()
     python = native.built_python()
     if os.environ.get("HEARTH_PYTHON") or python is None:
         native.build_module()
         python = native.built_python() or venv_python()
     env = dict(os.environ) | {"PYTHONPATH": str(ROOT / "bindings")}
-    command = [str(python), "-m", "hearth", options.command, *options.rest]
-    return subprocess.run(command, env=env, check=False).returncode
+    return _in_front([str(python), "-m", "hearth", options.command, *options.rest], env)
+
+
+def _in_front(command: list[str], env: dict[str, str]) -> int:
+    """Runs a program that Ctrl-C reaches as well: what that means, and what is said, is its own."""
+    cwd = ROOT if command[2].startswith("benchmarks.") else None
+    with subprocess.Popen(command, cwd=cwd, env=env) as program:
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            code = program.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    return code if code >= 0 else 128 - code
 
 
 def _lint(_: argparse.Namespace) -> int:

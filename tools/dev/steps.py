@@ -51,11 +51,17 @@ class Progress:
         self._started = time.monotonic()
         self._tty = sys.stdout.isatty()
         self._ticker: threading.Thread | None = None
+        self._is_aside = False
+
+    def stand_aside(self) -> None:
+        """From now on lines go to standard error: the other output is a program's, and may be
+        JSON."""
+        self._is_aside, self._tty = True, sys.stderr.isatty()
 
     def say(self, text: str) -> None:
         """Prints a line without tearing the line that shows what runs."""
         with self._lock:
-            print(("\r\x1b[K" if self._tty else "") + text, flush=True)
+            self._print(("\r\x1b[K" if self._tty else "") + text)
 
     @contextmanager
     def running(self, title: str, log: Path | None = None) -> Iterator[None]:
@@ -78,6 +84,10 @@ class Progress:
             took = time.monotonic() - begin
             self.say(f"[{self._elapsed()}] {title}: {verdict} in {took:.0f} s")
 
+    def _print(self, text: str, end: str = "\n") -> None:
+        output = sys.stderr if self._is_aside else sys.stdout
+        print(text, end=end, file=output, flush=True)
+
     def _elapsed(self) -> str:
         return f"{time.monotonic() - self._started:5.0f} s"
 
@@ -95,9 +105,9 @@ class Progress:
                     for title, (begin, log) in self._running.items()
                 )
                 if self._tty:
-                    print(f"\r\x1b[K{SPINNER[turn % 4]} {what}"[:110], end="", flush=True)
+                    self._print(f"\r\x1b[K{SPINNER[turn % 4]} {what}"[:110], end="")
                 else:
-                    print(f"[{self._elapsed()}]   still running: {what}", flush=True)
+                    self._print(f"[{self._elapsed()}]   still running: {what}")
 
 
 def _counted(log: Path | None) -> str:

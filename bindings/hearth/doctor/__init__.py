@@ -5,6 +5,7 @@ Nothing is changed, and nothing that cannot be looked at ends the rest.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def _comfyui(
     checkout: comfyui.Checkout | None, named: str | None, machine: Machine
 ) -> list[Finding]:
     if checkout is None:
+        named = named or os.environ.get("COMFYUI_PATH")
         level: Level = "problem" if named else "note"
         what = f"{named} is no ComfyUI" if named else "no ComfyUI was found"
         return [Finding("comfyui", level, what, "name its folder: `--comfyui DIR`")]

@@ -71,9 +71,7 @@ def _findings(label: str, path: Path) -> Iterator[Finding]:
             yield Finding("config", "note", what, "leave it out", subject=pointer)
     for fault in faults:
         pointer = fault["pointer"] or "/"
-        value = f", found {fault['value']}" if fault["value"] else ""
-        nearest = f"; did you mean {fault['nearest']}?" if fault["nearest"] else ""
-        what = f"{pointer}: {fault['message'].rstrip('.')}{value}{nearest}"
+        what = f"{pointer}: {fault['message'].rstrip('.')}"
         todo = f"mend it in {path}; docs/config.md lists every key"
         yield Finding("config", "problem", what, todo, subject=pointer, facts=facts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,13 @@ class NoThreads(FileWork):
     """Nothing is registered but by who asks."""
 
     def register(self, file: Any) -> None: ...
+
+
+def wait_for_registering() -> None:
+    """Until no thread of hearth's own has a file in hand."""
+    for thread in threading.enumerate():
+        if thread.name == "hearth registering":
+            thread.join(60)
 
 
 def make_host(clock: Any = None, **limits: Any) -> Host:
