@@ -127,7 +127,7 @@ class HostSupply:
         """One line for people: how weights reach the device."""
         if self._pins is not None:
             return "pins: ComfyUI's transfers read hearth's registered mapping of the file"
-        return f"ComfyUI's own: {self.why_stock}"
+        return f"ComfyUI's own transfers: {self.why_stock}"
 
     def feed(self, stamps: Sequence[FileStamp]) -> Feed | None:
         """Maps the files of a model that is about to be loaded and begins to read them; None where

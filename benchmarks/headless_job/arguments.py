@@ -13,7 +13,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./dev run",
         description="Where no ComfyUI is found: three toy checkpoints of Z-Image's architecture in "
-        "turn through `hearth run`, without and with the cache. Other options need a ComfyUI.",
+        "turn through `hearth run`, without and with the cache. With a ComfyUI "
+        f"(COMFYUI_PATH) there are {', '.join(_FOR_COMFYUI)} as well.",
     )
     parser.add_argument("--repeat", type=int, default=20, help="images of each (default: 20)")
     parser.add_argument("--out", type=Path, help="where to write (default: runs/<time>)")

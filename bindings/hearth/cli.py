@@ -63,13 +63,14 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[Command, argparse.Namespac
     parser.add_argument("--version", action="version", version=f"hearth {hearth.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands: dict[str, Command] = {}
+    parsers: dict[str, argparse.ArgumentParser] = {}
     for name, module in COMMANDS.items():
-        command = cast(Command, importlib.import_module(module))
-        commands[name] = command
-        command.add_arguments(
-            subparsers.add_parser(name, help=command.HELP, description=command.HELP)
-        )
-    chosen = parser.parse_args(arguments)
+        command = commands[name] = cast(Command, importlib.import_module(module))
+        parsers[name] = subparsers.add_parser(name, help=command.HELP, description=command.HELP)
+        command.add_arguments(parsers[name])
+    chosen, unknown = parser.parse_known_args(arguments)
+    if unknown:  # with the usage of the command, which parse_args() does not show
+        parsers[chosen.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for terminals without our letters
     return commands[chosen.command], chosen

@@ -30,7 +30,7 @@ _NUMBERS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `hearth run`."""
     add = parser.add_argument
-    add("workflows", nargs="+", type=Path, metavar="WORKFLOW.json", help="run in turn")
+    add("workflows", nargs="+", type=_named, metavar="WORKFLOW.json", help="run in turn")
     add(
         "--set",
         action="append",
@@ -38,15 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NODE.INPUT=VALUE",
         help="change an input of every workflow; may be repeated",
     )
-    add("--models", type=Path, default=_models(), metavar="DIR", help="ComfyUI's models folder")
-    add("--out", type=Path, default=Path("output"), metavar="DIR", help="default: output")
+    add("--models", type=_named, default=_models(), metavar="DIR", help="ComfyUI's models folder")
+    add("--out", type=_named, default=Path("output"), metavar="DIR", help="default: output")
     add("--repeat", type=int, default=1, metavar="N", help="default: 1")
-    add("--prompts", type=Path, metavar="FILE", help="a run for each line, as positive prompt")
-    add("--latent-out", type=Path, metavar="FILE.safetensors", help="also write the latents")
-    add("--json", type=Path, metavar="REPORT", help="also write what happened")
-    add("--tokenizer", type=Path, metavar="PATH", help="Qwen's tokenizer, where it is not found")
+    add("--prompts", type=_named, metavar="FILE", help="a run for each line, as positive prompt")
+    add("--latent-out", type=_named, metavar="FILE.safetensors", help="also write the latents")
+    add("--json", type=_named, metavar="REPORT", help="also write what happened")
+    add("--tokenizer", type=_named, metavar="PATH", help="Qwen's tokenizer, where it is not found")
     named = f"hearth.json; default: the one that {_VARIABLE} names"
-    add("--config", type=Path, metavar="FILE", help=named)
+    add("--config", type=_named, metavar="FILE", help=named)
     add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     numbers = parser.add_mutually_exclusive_group()
     for name, meaning in _NUMBERS.items():
@@ -107,6 +107,13 @@ def _prepared(request: Request) -> Job | None:
     read_ahead(job.plans, job.models)
     os.environ.update(allocator.settings(os.environ))
     return job
+
+
+def _named(text: str) -> Path:
+    """A path; Path("") would be the current folder, and is a variable that was not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return Path(text)
 
 
 def _models() -> Path:

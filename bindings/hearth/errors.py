@@ -81,3 +81,7 @@ class NoKeeperError(KeeperError):
 
 class NativeUnavailable(HearthError, ImportError):
     """The native module is missing or was built from another version of hearth."""
+
+    def __init__(self, message: str) -> None:
+        # With the package's name `python -m hearth` ends in a line, not in a traceback.
+        super().__init__(message, name="hearth")

@@ -218,26 +218,13 @@ def test_latents_that_a_disk_has_no_room_for_are_told_after_the_image(
     Image.open(image).load()
 
 
-@pytest.mark.parametrize(
-    ("file", "why"),
-    [
-        ("full.safetensors", "No space left on device"),
-        pytest.param(
-            "/proc/r.json",
-            "No such file",
-            marks=pytest.mark.skipif(
-                not os.access("/proc", os.W_OK), reason="NOT RUN, needs root: /proc is refused"
-            ),
-        ),
-    ],
-)
 def test_a_report_that_cannot_be_written_is_told_with_its_option(
-    full: Path, models: Path, capsys: pytest.CaptureFixture[str], file: str, why: str
+    full: Path, models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(options(models, [toy_zimage.graph()], "--json", file)) == 1
+    assert cli.main(options(models, [toy_zimage.graph()], "--json", str(full))) == 1
     told = capsys.readouterr()
     assert "  output/toy_z_image_a_00001_.png\n" in told.out
-    assert told.err.splitlines()[-1].startswith(f"hearth: --json {file}: {why}")
+    assert told.err.splitlines()[-1] == f"hearth: --json {full}: No space left on device"
 
 
 def test_a_failed_run_is_told_also_where_its_report_cannot_be_written(

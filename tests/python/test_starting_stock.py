@@ -79,3 +79,21 @@ def test_a_module_of_another_build_is_refused_with_what_to_do(tmp_path: Path) ->
     last = other.stderr.splitlines()[-1]
     assert "hearth's native module is of another version" in last
     assert f"HEARTH_PYTHON={sys.executable} ./dev build" in last
+
+
+def test_the_command_without_its_module_ends_in_a_line_that_says_what_to_do(tmp_path: Path) -> None:
+    package = tmp_path / "hearth"
+    package.mkdir()
+    for file in _PACKAGE.glob("*.py"):
+        (package / file.name).write_bytes(file.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "hearth", "doctor"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "hearth's native module is not built for this Python: build it with" in line

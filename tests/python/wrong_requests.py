@@ -230,6 +230,10 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "config that is a device": (["--config", "/dev/zero"], ["--config zero", "no regular file"]),
     "no prompts": (["--prompts", "nowhere.txt"], ["--prompts nowhere.txt"]),
     "latents under another name": (["--latent-out", "x.png"], ["--latent-out", ".safetensors"]),
+    "report where no file can be made": (
+        ["--json", "/proc/r.json"],
+        ["--json", "nothing can be written to /proc"],
+    ),
     "report that is a folder": (["--json", "models"], ["--json", "is a folder"]),
     "output that is a file": (["--out", "tokenizer.json"], ["--out", "is a file"]),
 }

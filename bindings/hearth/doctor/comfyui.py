@@ -35,7 +35,8 @@ print("\\n" + json.dumps(found))
 
 @dataclass(frozen=True)
 class Checkout:
-    """A ComfyUI; `asked_for` when the user named it, and then what it lacks is a problem."""
+    """A ComfyUI; `asked_for` when this command names it, and then what it lacks is a problem.
+    `./dev run` takes the one that COMFYUI_PATH names and needs no pack in it."""
 
     path: Path
     asked_for: bool
@@ -54,7 +55,7 @@ def find(named: str | None) -> Checkout | None:
     asked = named or os.environ.get("COMFYUI_PATH")
     if asked:
         path = Path(asked).expanduser()
-        return Checkout(path, True) if is_comfyui(path) else None
+        return Checkout(path, bool(named)) if is_comfyui(path) else None
     home = Path(os.path.expanduser("~"))
     around = Path(__file__).resolve().parents[3].parent.parent
     for path in (around, home / "ComfyUI", home / "comfyui", home / "ComfyUI" / "ComfyUI"):
@@ -118,7 +119,8 @@ def _absent(checkout: Checkout, folders: Sequence[Path]) -> Finding:
     todo = f"clone hearth to {target} and run `./dev build` there"
     if (checkout_of_hearth / "comfy_nodes").is_dir():  # not from a wheel
         todo = f"`ln -s {checkout_of_hearth} {target}`, or {todo}"
-    return Finding("pack", level, f"hearth is no custom node of {checkout.path}", todo)
+    what = f"hearth is no custom node of {checkout.path}: workflows there run without it"
+    return Finding("pack", level, what, todo)
 
 
 def python_of(checkout: Checkout, machine: Machine) -> str:

@@ -76,6 +76,7 @@ class _Check:
         self._models = models
         self._links = Links(graph)
         self._plan = Plan(graph, {}, list(graph.faults), [])
+        self._blamed: set[str] = set()
 
     def run(self) -> Plan:
         known = [node for node in self._graph.nodes.values() if self._is_known(node)]
@@ -115,7 +116,7 @@ class _Check:
         for name in node.inputs:
             if name not in inputs:
                 self._note_unknown(node, name, inputs)
-        if not [fault for fault in self._plan.faults if fault.node == node.id]:
+        if node.id not in self._blamed:
             self._check_together(node, planned)
         self._plan.nodes[node.id] = planned
 
@@ -198,6 +199,7 @@ class _Check:
             self._blame(node, "model", str(fault))
 
     def _blame(self, node: GraphNode, name: str, text: str) -> None:
+        self._blamed.add(node.id)
         self._plan.faults.append(Fault(text, node.id, node.class_name, name))
 
 

@@ -158,4 +158,4 @@ _TOO_DEEP = "is nested too deeply for a workflow"
 
 
 def _refused(path: Path, text: str) -> RefusedError:
-    return RefusedError([Fault(f"{path.name or path}: {text}")])
+    return RefusedError([Fault(f"{path}: {text}")])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from hearth.headless.faults import quoted
@@ -39,6 +40,8 @@ class Links:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._types: dict[Link, str] = {}
+        self._fitting: dict[str, list[str]] = {}
 
     def follow(self, node: str, name: str, input_: Input) -> Link:
         """The link at an input. Throws LinkFault."""
@@ -47,7 +50,7 @@ class Links:
             link = self._link(value)
         except LinkFault as fault:
             raise LinkFault(f"{fault}{self._sources_of(input_.type)}") from None
-        given = self._type_of(link, {node})
+        given = self._type_of(link)
         if given and given != input_.type and input_.type != ANY:
             source = self._graph.nodes[link.node].class_name
             raise LinkFault(
@@ -63,19 +66,21 @@ class Links:
         for output in outputs:
             # A stack of its own: a workflow may be a longer chain than Python's may be.
             stack = [(output, iter(self._sources(output)))]
-            path = [output]
+            path = {output: None}  # in order, and asked for each link whether a node is in it
             while stack:
                 node, sources = stack[-1]
                 name, source = next(sources, _NO_MORE)
                 if source is None:
                     stack.pop()
-                    path.pop()
+                    path.popitem()
                     done.setdefault(node)
                 elif source in path:
-                    cycles.append((Closing(node, name), [*path[path.index(source) :], source]))
+                    nodes = list(path)
+                    circle = [*nodes[nodes.index(source) :], source]
+                    cycles.append((Closing(node, name), circle))
                 elif source not in done:
                     stack.append((source, iter(self._sources(source))))
-                    path.append(source)
+                    path[source] = None
         return list(done), cycles
 
     def _sources(self, node: str) -> list[tuple[str, str]]:
@@ -112,29 +117,45 @@ class Links:
 
     def _sources_of(self, type_: str) -> str:
         """The end of a sentence: which links would fit."""
-        fitting = [
-            f'["{node.id}", {number}]'
-            for node in self._graph.nodes.values()
-            if node.class_name in NODES
-            for number, output in enumerate(NODES[node.class_name].outputs)
-            if output.type == type_
-        ]
-        return f"; {type_} comes from {' or '.join(fitting[:_SHOWN])}" if fitting else ""
+        if type_ not in self._fitting:
+            self._fitting[type_] = list(islice(self._outputs_of(type_), _SHOWN))
+        fitting = self._fitting[type_]
+        return f"; {type_} comes from {' or '.join(fitting)}" if fitting else ""
 
-    def _type_of(self, link: Link, seen: set[str]) -> str:
+    def _outputs_of(self, type_: str) -> Iterator[str]:
+        for node in self._graph.nodes.values():
+            outputs = NODES[node.class_name].outputs if node.class_name in NODES else ()
+            for number, output in enumerate(outputs):
+                if output.type == type_:
+                    yield f'["{node.id}", {number}]'
+
+    def _type_of(self, link: Link) -> str:
         """What comes through; "" where that cannot be told, because something else is wrong."""
-        while True:
-            node = self._graph.nodes.get(link.node)
-            if node is None or node.class_name not in NODES or link.node in seen:
-                return ""
-            output = NODES[node.class_name].outputs[link.output]
-            if not output.passes:
-                return output.type
-            value = node.inputs.get(output.passes)
-            if not isinstance(value, list):
-                return "nothing"
-            seen.add(link.node)
-            try:
-                link = self._link(value)
-            except LinkFault:
-                return ""
+        way: list[Link] = []
+        while link not in self._types:
+            self._types[link] = ""  # what leads back here is told as a circle
+            way.append(link)
+            found = self._found_at(link)
+            if isinstance(found, str):
+                self._types[link] = found
+            else:
+                link = found
+        type_ = self._types[link]
+        self._types |= dict.fromkeys(way, type_)
+        return type_
+
+    def _found_at(self, link: Link) -> str | Link:
+        """The type that is made there, or the link that is handed on."""
+        node = self._graph.nodes.get(link.node)
+        if node is None or node.class_name not in NODES:
+            return ""
+        output = NODES[node.class_name].outputs[link.output]
+        if not output.passes:
+            return output.type
+        value = node.inputs.get(output.passes)
+        if not isinstance(value, list):
+            return "nothing"
+        try:
+            return self._link(value)
+        except LinkFault:
+            return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from hearth.headless.device_faults import faults_of_device
 from hearth.headless.faults import Fault, RefusedError
 from hearth.headless.model_files import faults_of_files
 from hearth.headless.model_lists import FOLDERS, ModelLists
+from hearth.headless.whole_files import is_stream
 from hearth.text_files import read_config
 
 _SAMPLERS = ("KSampler", "KSamplerAdvanced", "HearthKSampler", "HearthKSamplerAdvanced")
@@ -147,10 +149,11 @@ def _places(request: Request) -> list[Fault]:
         )
     faults += _unwritable("--out", request.out)
     for name, path in (("--latent-out", request.latent_out), ("--json", request.report)):
-        if path is not None:
-            faults += _unwritable(name, path.parent)
-            if os.path.isdir(path):
-                faults.append(Fault(f"{name}: {path} is a folder, not a file"))
+        if path is None or is_stream(path):
+            continue
+        faults += _unwritable(name, path.parent)
+        if os.path.isdir(path):
+            faults.append(Fault(f"{name}: {path} is a folder, not a file"))
     if request.latent_out is not None and request.latent_out.suffix != ".safetensors":
         faults.append(Fault(f"--latent-out: {request.latent_out.name} has to end in .safetensors"))
     return faults
@@ -174,15 +177,18 @@ def _config_faults(job: Job) -> list[Fault]:
 
 
 def _unwritable(name: str, folder: Path) -> list[Fault]:
-    """A folder that is not there is made, so the nearest one above it counts."""
+    """A folder that is not there is made, so the nearest one above it counts. It is tried: root may
+    write everywhere, and still not to a file system that is read-only or makes its own files."""
     place = folder.absolute()
     while not os.path.exists(place) and place != place.parent:
         place = place.parent
     if not os.path.isdir(place):
         return [Fault(f"{name}: {place} is a file, so nothing can be written below it")]
-    if not os.access(place, os.W_OK):
-        return [Fault(f"{name}: nothing may be written to {place}")]
-    return []
+    try:
+        with tempfile.TemporaryDirectory(prefix=".hearth.", dir=place):
+            return []
+    except OSError as error:
+        return [Fault(f"{name}: nothing can be written to {place}: {error.strerror or error}")]
 
 
 def _samples(plan: Plan) -> bool:

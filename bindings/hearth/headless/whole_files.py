@@ -23,12 +23,21 @@ def write_whole(path: Path, write: Write) -> None:
     What is interrupted or fails leaves nothing, and what lay there before stays. What is no file,
     as /dev/null and /dev/stdout, is written to as it is.
     """
-    if path.exists() and (not path.is_file() or path.parent in _STREAMS):
+    if is_stream(path):
         with path.open("wb") as stream:
             write(stream)
         return
     with _partial(path.parent, write) as partial:
         os.replace(partial, path)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it is no file of a folder but there to be written to, as /dev/stdout."""
+    return (
+        os.path.exists(path)
+        and not os.path.isdir(path)
+        and (not os.path.isfile(path) or path.parent in _STREAMS)
+    )
 
 
 @contextlib.contextmanager
