@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
-from hearth.interrupts import INTERRUPTED
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -31,6 +30,7 @@ from benchmarks.main_job.phase import PhaseResult, requests_of, run_phase, warm_
 
 _CANNOT_RUN = 2
 _FAILED = 1
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _FAILED
     except KeyboardInterrupt:
         console.print("interrupted: nothing was compared; what was made is in --out, or runs/")
-        return INTERRUPTED
+        return _INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -245,7 +245,9 @@ def test_what_ctrl_c_means_is_said_by_the_program_in_front() -> None:
         "except KeyboardInterrupt:\n print('ended as I like'); sys.exit(9)\n"
     )
     dev_itself = (
-        "import os, sys; from tools.dev.main import _in_front\n"
+        # A job in a shell's background begins with Ctrl-C ignored, and so would this.
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tools.dev.main import _in_front\n"
         f"sys.exit(_in_front([sys.executable, '-c', {program!r}], dict(os.environ)))"
     )
     command = [sys.executable, "-c", dev_itself]

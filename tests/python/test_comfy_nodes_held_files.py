@@ -35,9 +35,14 @@ class SlowFile:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.progress = {"cancelled": False}
-        self.is_read = threading.Event()
+        self.is_read = False
+        self.reading_ended = threading.Event()
         self.background: queue.Queue[threading.Thread] = queue.Queue()
         self.registered_by_itself = threading.Event()
+
+    def finish(self) -> None:
+        self.is_read = True
+        self.reading_ended.set()
 
     def _note(self, call: str) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -51,13 +56,14 @@ class SlowFile:
 
     def wait_for_read_ahead(self, max_seconds: float) -> bool:
         if threading.current_thread() is threading.main_thread():
-            return self.is_read.is_set()
+            return self.is_read
         self.background.put(threading.current_thread())
-        return self.is_read.wait(max_seconds)
+        return self.reading_ended.wait(max_seconds)
 
     def cancel_read_ahead(self) -> None:
         self._note("cancel")
         self.state, self.progress = "read", {"cancelled": True}
+        self.reading_ended.set()
 
     def register(self, max_seconds: float | None = None) -> int:
         self._note("register")
@@ -97,7 +103,7 @@ def test_after_that_the_next_use_reads_it() -> None:
     file = SlowFile()
     files = held(file)
     files.make_ready(lambda: False)
-    file.is_read.set()
+    file.finish()
     files.make_ready(lambda: True)
     files.make_ready(lambda: True)
     assert file.calls == ["hurry", "cancel", "read", "register"]
@@ -106,7 +112,7 @@ def test_after_that_the_next_use_reads_it() -> None:
 def test_what_is_read_is_registered_without_anybody_asking() -> None:
     file = SlowFile()
     held(file)
-    file.is_read.set()
+    file.finish()
     assert file.registered_by_itself.wait(60)
 
 
@@ -114,7 +120,7 @@ def test_what_was_read_only_in_part_is_not() -> None:
     file = SlowFile()
     held(file)
     file.progress["cancelled"] = True
-    file.is_read.set()
+    file.finish()
     file.background.get(timeout=60).join(60)
     assert not file.registered_by_itself.is_set()
 

@@ -54,6 +54,7 @@ def wait_for_registering() -> None:
     for thread in threading.enumerate():
         if thread.name == "hearth registering":
             thread.join(60)
+            assert not thread.is_alive(), "an earlier test has left a file that is never read"
 
 
 def make_host(clock: Any = None, **limits: Any) -> Host:
