@@ -95,6 +95,7 @@ class HostSupply:
         self.work = FileWork()
         self._patch_files = PatchFiles(adapter, tier, self.work)
         self._patches: PatchPins | None = None
+        self._gives_patches = True
         self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
         self._feeds_lock = threading.Lock()
         self.why_stock = "not looked for yet"
@@ -111,6 +112,7 @@ class HostSupply:
         if self._patches is not None:
             self._patches.take_back()
         self._pins = self._patches = None
+        self._gives_patches = True
         self.why_stock = self._why_stock(enabled)
         if not self.why_stock:
             alignment = self._adapter.packing_alignment()
@@ -145,12 +147,12 @@ class HostSupply:
     def give_patches(self, module: Any) -> None:
         """Gives the LoRAs and other patches of a model that ComfyUI has prepared for work their
         pins, where its weights are to be patched now."""
-        if self._patches is None:
+        if self._patches is None or not self._gives_patches:
             return
         try:
             found = self._patches.give(module)
         except Exception:  # private names again; a model's own pins must not depend on them
-            self._patches = None
+            self._gives_patches = False  # those of this prompt are still to be taken back
             text = "LoRAs are read by ComfyUI itself from now on: it keeps them in another way"
             _LOG.warning(text, exc_info=True)
             return

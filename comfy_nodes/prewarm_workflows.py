@@ -7,7 +7,7 @@ nodes that feed them instead, so that everything is computed once and nothing le
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,15 @@ def read_workflow(name: str, folders: list[Path]) -> Any:
     """The JSON of the first file of that name; `.json` may be left out. Throws PrewarmError."""
     for folder in folders:
         for candidate in (folder / name, folder / f"{name}.json"):
-            if candidate.is_file():
-                try:
+            try:
+                if candidate.is_file():  # throws where the name is too long for one
                     return json.loads(candidate.read_text(encoding="utf-8"))
-                except ValueError as error:
-                    raise PrewarmError(f"workflow {name} is no JSON file: {error}") from error
-                except OSError as error:  # whose own text has the full path
-                    raise PrewarmError(f"workflow {name}: {error.strerror}") from error
+            except ValueError as error:
+                raise PrewarmError(f"workflow {name} is no JSON file: {error}") from error
+            except RecursionError:
+                raise PrewarmError(f"workflow {name} is nested too deeply") from None
+            except OSError as error:  # whose own text has the full path
+                raise PrewarmError(f"workflow {name}: {error.strerror}") from error
     raise PrewarmError(
         f"there is no workflow {name}; it is looked for beside the config file, in ComfyUI's user "
         "directory, and among hearth's examples/api"
@@ -124,24 +126,25 @@ def _links(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _upstream(graph: Graph, start: set[str]) -> set[str]:
+    return _reached(
+        start & graph.keys(), lambda each: (i for i in _links(graph[each]) if i in graph)
+    )
+
+
+def _downstream(graph: Graph, start: set[str]) -> set[str]:
+    fed: dict[str, list[str]] = {}
+    for node_id, node in graph.items():
+        for source in _links(node):
+            fed.setdefault(source, []).append(node_id)
+    return _reached(start, lambda node_id: fed.get(node_id, ()))
+
+
+def _reached(start: set[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     found: set[str] = set()
     ahead = list(start)
     while ahead:
         node_id = ahead.pop()
-        if node_id in graph and node_id not in found:
+        if node_id not in found:
             found.add(node_id)
-            ahead.extend(_links(graph[node_id]))
+            ahead.extend(following(node_id))
     return found
-
-
-def _downstream(graph: Graph, start: set[str]) -> set[str]:
-    found = set(start)
-    while True:
-        more = {
-            node_id
-            for node_id, node in graph.items()
-            if node_id not in found and not found.isdisjoint(_links(node))
-        }
-        if not more:
-            return found
-        found |= more

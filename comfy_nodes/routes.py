@@ -9,7 +9,7 @@ import ipaddress
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,14 +76,12 @@ class Routes:
         """{"name": …} drops that model, a pinned one too, and of a model of two files either name
         will do; {"all": true} every one idle and not pinned; "free" also takes them out of
         ComfyUI's node cache. Returns the job."""
-        name, everything = body.get("name"), body.get("all", False)
-        if not isinstance(name, str) and everything is not True:
-            raise BadRequestError(400, 'say {"name": "<model>"} or {"all": true}')
+        name, free = body.get("name"), body.get("free", False)
+        is_form = {"name", "all"} & body.keys() in ({"name"}, {"all"}) and isinstance(free, bool)
+        if not is_form or not (isinstance(name, str) or body.get("all") is True):
+            raise BadRequestError(400, 'say {"name": "<model>"} or {"all": true}, and "free": true')
         cache = self._host.runtime.cache
-        known = {each["name"] for each in cache.residents()}
-        meant = [each for each in known if isinstance(name, str) and names_model(name, each)]
-        if isinstance(name, str) and not meant:
-            raise BadRequestError(404, f"{name} is not resident; /hearth/models lists what is")
+        meant = set() if name is None else _meant(name, cache.residents(), also_lingering=free)
 
         def job() -> dict[str, Any]:
             before = cache.stats()["resident"]
@@ -92,7 +90,7 @@ class Routes:
             if not meant:
                 cache.trim(_ALL_BYTES, _ALL_BYTES, _REASON)
             evicted = before - cache.stats()["resident"]
-            freed = cache.free_lingering() if body.get("free") is True else 0
+            freed = cache.free_lingering() if free else 0
             return {"evicted": evicted, "lingering_freed": freed}
 
         return job
@@ -326,6 +324,17 @@ async def _json_object(request: Any) -> dict[str, Any]:
     return body
 
 
+def _meant(name: str, residents: Sequence[dict[str, Any]], *, also_lingering: bool) -> set[str]:
+    """The models of that name, or of which one file has it."""
+    named = [each for each in residents if names_model(name, each["name"])]
+    if not named:
+        raise BadRequestError(404, f"{name} is not resident; /hearth/models lists what is")
+    if not also_lingering and all(each["lingering"] for each in named):
+        text = f'{name} is not resident any more, but a workflow still holds it; say "free": true'
+        raise BadRequestError(404, text)
+    return {each["name"] for each in named}
+
+
 async def _read_body(request: Any) -> bytes:
     body = bytearray()
     http = importlib.import_module("aiohttp.http_exceptions")
@@ -339,4 +348,6 @@ async def _read_body(request: Any) -> bytes:
         raise BadRequestError(
             400, "the body cannot be read: it is not what its Content-Encoding says"
         ) from error
+    except ConnectionError as error:  # nobody is there any more to be answered
+        raise BadRequestError(400, "the body ends before it is whole") from error
     return bytes(body)

@@ -123,6 +123,17 @@ def test_a_config_names_models_and_workflows_each_file_once(models: Path, tmp_pa
     assert files_of_config(config | {"host_tier": {"enabled": False}}, [tmp_path]) == []
 
 
+def test_a_workflow_that_cannot_be_read_keeps_no_other_file_from_being_read(
+    models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "flow.json").write_text(json.dumps({"1": _loader("both.safetensors")}))
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    named = {"models": [], "workflows": ["a" * 300, "deep", "b\0", "flow"]}
+    config: dict[str, Any] = {"prewarm_on_startup": True, "host_tier": {"enabled": True}}
+    found = files_of_config(config | {"prewarm": named}, [tmp_path])
+    assert _names(found) == ["checkpoints/both.safetensors"]
+
+
 class _Runtime:
     def __init__(self) -> None:
         self.host_tier = hearth.runtime().host_tier

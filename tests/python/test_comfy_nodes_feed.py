@@ -229,6 +229,18 @@ def test_a_lora_in_a_form_that_nobody_knows_costs_no_model_its_own_pins(
     assert caplog.text.count("LoRAs are read by ComfyUI itself") == 1
 
 
+def test_pins_of_loras_that_were_given_before_such_a_form_are_taken_back(tmp_path: Path) -> None:
+    served = WithLora(tmp_path / "a.safetensors")
+    layer = served.base.model.layer  # type: ignore[attr-defined]
+    known = layer.weight_lowvram_function
+    unknown = layer.bias_lowvram_function = Patch(known.patches["weight"][0][1][0])
+    unknown.memory_required = lambda wanted: wanted  # type: ignore[assignment]
+    served.use()
+    assert known._pins["patches"]
+    served.recorder.end_prompt()
+    assert "patches" not in known._pins
+
+
 def test_a_file_that_was_written_to_is_comfyuis_to_read(tmp_path: Path) -> None:
     served = Served(tmp_path / "a.safetensors")
     served.use()

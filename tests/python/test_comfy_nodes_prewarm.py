@@ -147,6 +147,24 @@ def test_a_node_of_hearths_that_writes_files_is_not_run() -> None:
         assert plan_workflow(graph, CLASSES, infer=True).targets == ("sample",)
 
 
+def test_of_a_long_chain_behind_an_output_each_node_is_looked_at_once() -> None:
+    looked_at = 0
+
+    class Counted(dict[str, Any]):
+        def values(self) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().values()
+
+    count = 500
+    graph = dict(GRAPH)
+    for number in reversed(range(count)):  # the last one first: what looks once more finds one more
+        inputs = Counted(latent=[f"after{number - 1}" if number else "sample", 0])
+        graph[f"after{number}"] = {"class_type": "Save", "inputs": inputs}
+    assert plan_workflow(graph, CLASSES, infer=True).targets == ("sample",)
+    assert looked_at < 5 * count
+
+
 def test_without_inference_only_its_loaders_run_and_what_feeds_them() -> None:
     work = plan_workflow(GRAPH, CLASSES, infer=False)
     assert work.targets == ("load",)

@@ -120,6 +120,27 @@ def test_a_model_is_evicted_by_name_on_the_executor() -> None:
     assert [each["name"] for each in host.runtime.cache.residents()] == ["b"]
 
 
+def test_a_model_that_only_lingers_is_told_and_goes_when_it_is_freed() -> None:
+    host = make_host()
+    kept = Patcher()
+    admit(host, "a", kept)
+    host.runtime.cache.erase_by_name("a", "test")
+    alone, freed = ask(
+        host,
+        post("/hearth/evict", {"name": "a"}),
+        post("/hearth/evict", {"name": "a", "free": True}),
+    )
+    assert alone[0] == 404 and 'still holds it; say "free": true' in alone[1]["error"]
+    assert freed[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"name": "a", "all": True}, {"all": True, "free": 1}, {"all": False}, {"name": 1}]
+)
+def test_an_evict_request_that_says_no_clear_thing_is_refused(body: Any) -> None:
+    assert ask(make_host(), post("/hearth/evict", body))[0][0] == 400
+
+
 def test_either_file_of_a_model_of_two_evicts_it() -> None:
     host = make_host()
     for name in ("l + g", "l"):
