@@ -29,17 +29,18 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8188")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--out", default="out")
+    parser.add_argument("--wait", type=float, default=120.0, help="seconds, for the server's start")
     arguments = parser.parse_args()
     try:
         client, graph = Client(arguments.url), load_workflow(arguments.workflow)
         print(f"waiting for {arguments.url} to be ready", file=sys.stderr)
-        client.wait_until_ready()
+        client.wait_until_ready(arguments.wait)
         client.prewarm(workflow=graph, dummy_inference=False)
         prompts = [client.submit(with_seed(graph, seed)) for seed in range(arguments.seeds)]
         for prompt in prompts:
             for image in client.wait(prompt).images:
                 print(image.save(arguments.out))
-    except (ClientError, OSError) as error:
+    except (ClientError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -111,6 +111,7 @@ def _prepare(out: Path, repeat: int) -> list[str]:
 
 
 def _run(name: str, out: Path, command: list[str]) -> Phase:
+    print(f"{name}: see {out / name}.log", flush=True)
     options = ["--out", name, "--config", f"{name}.hearth.json", "--json", f"{name}.json"]
     env = {**os.environ, "PYTHONPATH": str(_ROOT / "bindings")}
     began = time.monotonic()

@@ -39,12 +39,12 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns its exit code."""
+    _open_closed_streams()
     try:
         with ending_at_once():
             command, chosen = _chosen(arguments)
         code = command.run(chosen)
-        if sys.stdout is not None:  # a job may be started without one
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("hearth: interrupted", file=sys.stderr)
@@ -56,6 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What could not be written is not to be tried again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+
+
+def _open_closed_streams() -> None:
+    """A job may be started without some. A file would get their numbers, and what native code
+    prints would be written into it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def _chosen(arguments: Sequence[str] | None) -> tuple[Command, argparse.Namespace]:

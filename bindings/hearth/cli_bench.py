@@ -7,12 +7,11 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from hearth import device, host_files
 from hearth.check import refuse_if_corrupt
-from hearth.cli_check import has_rich, printable
+from hearth.cli_check import has_rich, named, printable
 from hearth.errors import HearthError
 from hearth.load_bench import BytesDiffer, LoadBench, Row, clock, steps
 
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `hearth bench`."""
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     load = what.add_parser("load", help=HELP, description=HELP)
-    load.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    load.add_argument("files", nargs="+", type=named, metavar="FILE")
     load.add_argument("--repeat", type=_at_least(1), default=3, metavar="N", help="default: 3")
     load.add_argument("--device", type=_at_least(0), default=0, metavar="INDEX", help="which GPU")
     load.add_argument("--cold", action="store_true", help="also with the file's pages dropped")

@@ -20,7 +20,9 @@ _MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "unchecked": ("–", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `hearth check`."""
-    parser.add_argument("paths", nargs="+", metavar="FILE|DIR", help="folders are searched through")
+    parser.add_argument(
+        "paths", nargs="+", type=named, metavar="FILE|DIR", help="folders are searched through"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line and file")
     parser.add_argument(
         "--deep", action="store_true", help="read every byte: SHA-256, NaN and infinite values"
@@ -37,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Checks all files; 0 when all that could be checked are good, there was at least one, and
     none was named that cannot be checked."""
-    files = list(find_files(arguments.paths))
+    paths = list(map(os.fspath, arguments.paths))
+    files = list(find_files(paths))
     sets = _shards_to_read(files, arguments.root) if arguments.deep else {}
     reports: list[FileReport] = []
     to_read = [*files, *(shard for shards in sets.values() for shard in shards)]
@@ -52,10 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
                 print(json.dumps(_as_json(report)), flush=True)
     if not arguments.json:
         show = _show if sys.stdout.isatty() and has_rich() else _print
-        show(reports, arguments.paths)
+        show(reports, paths)
     states = [report.status for report in reports]
     is_good = "bad" not in states and "good" in states
-    return 1 if _tell_named_in_vain(reports, arguments.paths) or not is_good else 0
+    return 1 if _tell_named_in_vain(reports, paths) or not is_good else 0
 
 
 def _shards_to_read(files: Sequence[Path], roots: Sequence[str]) -> dict[Path, list[Path]]:
@@ -231,6 +234,13 @@ def _short_path(path: str, given: Sequence[str]) -> str:
         if os.path.isdir(folder) and path.startswith(os.path.join(folder, "")):
             return os.path.relpath(path, folder)
     return path
+
+
+def named(text: str) -> Path:
+    """A path; Path("") would be the current folder, and is a variable that was not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return Path(text)
 
 
 def printable(text: str) -> str:

@@ -7,9 +7,10 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import hearth
-from hearth.cli_check import printable
+from hearth.cli_check import named, printable
 from hearth.errors import HearthError
 from hearth.headless import allocator
 from hearth.headless.ahead import read_ahead
@@ -21,6 +22,7 @@ HELP = "run ComfyUI workflows (API format) without ComfyUI, on hearth's own Z-Im
 _VARIABLE = "HEARTH_CONFIG"
 _REFUSED = 2
 _FAILED = 1
+_SHOWN_FAULTS = 100
 _NUMBERS = {
     "parity": "on a GPU: round where ComfyUI does; slower",
     "fp8": "on a GPU, experimental: multiply in 8-bit floats; faster, other images",
@@ -30,7 +32,7 @@ _NUMBERS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `hearth run`."""
     add = parser.add_argument
-    add("workflows", nargs="+", type=_named, metavar="WORKFLOW.json", help="run in turn")
+    add("workflows", nargs="+", type=named, metavar="WORKFLOW.json", help="run in turn")
     add(
         "--set",
         action="append",
@@ -38,15 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NODE.INPUT=VALUE",
         help="change an input of every workflow; may be repeated",
     )
-    add("--models", type=_named, default=_models(), metavar="DIR", help="ComfyUI's models folder")
-    add("--out", type=_named, default=Path("output"), metavar="DIR", help="default: output")
+    add("--models", type=named, default=_models(), metavar="DIR", help="ComfyUI's models folder")
+    add("--out", type=named, default=Path("output"), metavar="DIR", help="default: output")
     add("--repeat", type=int, default=1, metavar="N", help="default: 1")
-    add("--prompts", type=_named, metavar="FILE", help="a run for each line, as positive prompt")
-    add("--latent-out", type=_named, metavar="FILE.safetensors", help="also write the latents")
-    add("--json", type=_named, metavar="REPORT", help="also write what happened")
-    add("--tokenizer", type=_named, metavar="PATH", help="Qwen's tokenizer, where it is not found")
-    named = f"hearth.json; default: the one that {_VARIABLE} names"
-    add("--config", type=_named, metavar="FILE", help=named)
+    add("--prompts", type=named, metavar="FILE", help="a run for each line, as positive prompt")
+    add("--latent-out", type=named, metavar="FILE.safetensors", help="also write the latents")
+    add("--json", type=named, metavar="REPORT", help="also write what happened")
+    add("--tokenizer", type=named, metavar="PATH", help="Qwen's tokenizer, where it is not found")
+    by_default = f"hearth.json; default: the one that {_VARIABLE} names"
+    add("--config", type=named, metavar="FILE", help=by_default)
     add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     numbers = parser.add_mutually_exclusive_group()
     for name, meaning in _NUMBERS.items():
@@ -64,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             if job is None:
                 return _REFUSED
             # Computing imports torch; what is refused is not to wait for that.
-            run_job = importlib.import_module("hearth.headless.job").run_job
+            run_job = _import_job().run_job
         run_job(job)
     except HearthError as error:
         print(f"hearth: {printable(str(error))}", file=sys.stderr)
@@ -97,8 +99,11 @@ def _prepared(request: Request) -> Job | None:
     try:
         job = prepare(request)
     except RefusedError as refused:
-        for fault in refused.faults:
+        for fault in refused.faults[:_SHOWN_FAULTS]:
             print(f"hearth: {fault.line()}", file=sys.stderr)
+        if len(refused.faults) > _SHOWN_FAULTS:
+            more = len(refused.faults) - _SHOWN_FAULTS
+            print(f"hearth: {more} more such lines", file=sys.stderr)
         return None
     for note in (note for plan in job.plans for note in plan.notes):
         print(f"hearth: {printable(note)}", file=sys.stderr)
@@ -109,11 +114,11 @@ def _prepared(request: Request) -> Job | None:
     return job
 
 
-def _named(text: str) -> Path:
-    """A path; Path("") would be the current folder, and is a variable that was not set."""
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name")
-    return Path(text)
+def _import_job() -> Any:
+    try:
+        return importlib.import_module("hearth.headless.job")
+    except ImportError as error:  # too little memory for it, or a torch that is broken
+        raise HearthError(f"what computes cannot be imported: {error}") from error
 
 
 def _models() -> Path:

@@ -132,7 +132,8 @@ def find(path: Path | None = None, comfyui: Path | None = None) -> Path:
     raise CheckpointNotFoundError(
         "No tokenizer for Z-Image's prompts was found. It is a file tokenizer.json, or vocab.json "
         "and merges.txt, of Qwen3-4B or Z-Image; every ComfyUI has it, so set COMFYUI_PATH, or "
-        "give its folder. Looked at: " + (", ".join(looked) or "nothing, there is no such folder")
+        "give its folder (`--tokenizer`). Looked at: "
+        + (", ".join(looked) or "nothing, there is no such folder")
     )
 
 

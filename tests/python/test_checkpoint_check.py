@@ -299,7 +299,9 @@ class TestCommand:
         (models / "cut.sft").unlink()
         (models / "sub" / "pointer.safetensors").unlink()
         monkeypatch.chdir(models)
-        assert run_check(capsys, "")[0] == 1
+        with pytest.raises(SystemExit) as ended:
+            run_check(capsys, "")
+        assert ended.value.code == 2
 
     def test_links_in_a_circle_are_walked_once(self, models: Path) -> None:
         (models / "sub" / "up").symlink_to(models)

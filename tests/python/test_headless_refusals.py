@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +22,6 @@ from hearth import cli, device, qwen_tokenizer  # noqa: E402
 from hearth.headless import device_faults  # noqa: E402
 from hearth.headless.checks import check  # noqa: E402
 from hearth.headless.graph import parse  # noqa: E402
-from hearth.headless.links import Link, Links  # noqa: E402
 from hearth.headless.model_files import faults_of_files  # noqa: E402
 from hearth.headless.model_lists import ModelLists  # noqa: E402
 from hearth.headless.settings import prompt_node  # noqa: E402
@@ -46,34 +44,6 @@ def test_a_wrong_option_ends_in_one_line(refused: Run, what: str) -> None:
     assert code == 2
     assert len(lines) == 1, lines
     assert [word for word in words if word not in lines[0]] == [], lines[0]
-
-
-@pytest.mark.parametrize("option", ["--out", "--json", "--models", "--config"])
-def test_a_variable_that_was_not_set_is_no_folder_and_no_file(
-    place: Path, capsys: pytest.CaptureFixture[str], option: str
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", "workflow.json", option, ""])
-    assert ended.value.code == 2
-    assert f"argument {option}: an empty name" in capsys.readouterr().err
-
-
-def test_a_report_goes_to_a_stream_though_nothing_may_be_made_beside_it(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make = tempfile.TemporaryDirectory
-
-    def refuse(prefix: str, dir: Path) -> tempfile.TemporaryDirectory[str]:
-        if dir == Path("/dev"):
-            raise PermissionError(13, "Permission denied")
-        return make(prefix=prefix, dir=dir)
-
-    monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse)
-    for report, faults in (("/dev/stdout", []), ("/dev/r.json", ["--json"])):
-        options = ["--models", "models", "--out", "output", "--json", report, "--repeat", "0"]
-        assert cli.main(["run", "nowhere.json", *options]) == 2
-        told = [line.split(":")[1].strip() for line in capsys.readouterr().err.splitlines()]
-        assert told == ["--repeat", *faults, "nowhere.json"]
 
 
 def test_an_option_that_is_none_is_told_with_the_usage_of_its_command(
@@ -118,32 +88,6 @@ def test_every_fault_is_told_at_once(refused: Run) -> None:
         assert sum(place in line for line in lines) == 1
 
 
-def test_each_link_of_a_long_chain_is_followed_a_few_times_only(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    count = 2000
-    graph = graphs.z_image()
-    for number in range(count):
-        before = f"pin{number - 1}" if number else "57:28"
-        graph[f"pin{number}"] = node("HearthPin", model=[before, 0])
-    graph["57:11"]["inputs"]["model"] = [f"pin{count - 1}", 0]
-    followed = 0
-    link = Links._link
-
-    def counted(self: Links, value: list[object]) -> Link:
-        nonlocal followed
-        followed += 1
-        return link(self, value)
-
-    monkeypatch.setattr(Links, "_link", counted)
-    # The far end first: what is asked there goes all the way.
-    backwards = json.dumps(dict(reversed(graph.items())))
-    for text in (json.dumps(graph), backwards):
-        followed = 0
-        assert check(parse(text, Path("w.json")), ModelLists(place / "models")).faults == []
-        assert followed < 3 * len(graph)
-
-
 def test_no_name_of_a_workflow_breaks_a_line(refused: Run) -> None:
     _, lines = refused(with_node("2\n0", node("A\x1b[2J\nB")))
     assert len(lines) == 1
@@ -162,6 +106,17 @@ def test_a_missing_tokenizer_is_told_with_every_place(
     assert len(lines) == 1
     for word in ("57:27 (CLIPTextEncode), text", "hub_of_nobody", "comfyui_of_nobody"):
         assert word in lines[0]
+
+
+def test_what_cannot_be_imported_is_told_in_a_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "workflow.json").write_text(json.dumps(graphs.z_image()))
+    monkeypatch.setitem(sys.modules, "hearth.headless.job", None)
+    options = ["--tokenizer", "tokenizer.json", "--models", "models"]
+    assert cli.main(["run", "workflow.json", *options]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hearth: what computes cannot be imported: ")
 
 
 def test_a_models_folder_that_is_not_there_says_what_to_name(refused: Run) -> None:

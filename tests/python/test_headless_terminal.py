@@ -77,6 +77,17 @@ def test_ctrl_c_leaves_no_half_written_file(place: Path, models: Path, when: str
         Image.open(file).load()
 
 
+def test_a_job_without_standard_streams_computes_all_the_same(place: Path, models: Path) -> None:
+    command = [sys.executable, "-m", "hearth", *options(models, [toy_zimage.graph()])]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command],
+        env={**os.environ, "PYTHONPATH": str(BINDINGS), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0
+    Image.open("output/toy_z_image_a_00001_.png").load()
+
+
 # The process sends itself the signal when a module of this name is about to be imported.
 AT_AN_IMPORT = """
 import os, runpy, signal, sys

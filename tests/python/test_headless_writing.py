@@ -265,10 +265,19 @@ whole_files.write_whole(Path(sys.argv[1]), lambda file: None)
 
 
 def test_an_image_that_cannot_be_written_fails_its_node(
-    place: Path, models: Path, capsys: pytest.CaptureFixture[str]
+    place: Path,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Path("output").mkdir()
-    Path("output/sub").write_text("a file where a folder is to be")
+    sample = nodes_sampling._sampled
+
+    def meanwhile(*args: Any) -> Any:
+        Path("output").mkdir()
+        Path("output/sub").write_text("a file where a folder is to be")
+        return sample(*args)
+
+    monkeypatch.setattr(nodes_sampling, "_sampled", meanwhile)
     further = ["--set", "save.filename_prefix=sub/a"]
     assert cli.main(options(models, [toy_zimage.graph()], *further)) == 1
     assert "node save (SaveImage): [Errno 17] File exists" in capsys.readouterr().err

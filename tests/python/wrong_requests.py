@@ -227,9 +227,30 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "a name longer than any": (["--models", "x" * 300], ["--models", "no folder xxx"]),
     "a tokenizer's as well": (["--tokenizer", "x" * 300], ["No tokenizer"]),
     "output under such a name": (["--out", "tokenizer.json/" + "x" * 300], ["--out", "is a file"]),
-    "config that is a device": (["--config", "/dev/zero"], ["--config zero", "no regular file"]),
+    "config that is a device": (
+        ["--config", "/dev/zero"],
+        ["--config /dev/zero", "no regular file"],
+    ),
     "no prompts": (["--prompts", "nowhere.txt"], ["--prompts nowhere.txt"]),
     "latents under another name": (["--latent-out", "x.png"], ["--latent-out", ".safetensors"]),
+    "output in a folder of too long a name": (["--out", "x" * 300], ["--out", "is too long"]),
+    "report of too long a name": (["--json", "x" * 300], ["--json", "is too long"]),
+    "latents of several runs of too long a name": (
+        ["--repeat", "2", "--latent-out", "x" * 240 + ".safetensors"],
+        ["--latent-out", "is too long"],
+    ),
+    "report in place of a workflow": (
+        ["--json", "workflow.json"],
+        ["--json: workflow.json is read by this run"],
+    ),
+    "latents in place of a model": (
+        ["--latent-out", "models/vae/ae.safetensors"],
+        ["--latent-out", "is read by this run"],
+    ),
+    "report in place of latents": (
+        ["--json", "./z.safetensors", "--latent-out", "z.safetensors"],
+        ["--latent-out and --json name one file"],
+    ),
     "report where no file can be made": (
         ["--json", "/proc/r.json"],
         ["--json", "nothing can be written to /proc"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,17 +49,17 @@ class Plan:
     notes: list[str]
     """What does not hinder and yet should be known."""
 
-    def origin(self, link: Link) -> Link:
-        """Where what comes through a link was made: not by nodes that hand on what they are given.
 
-        That such a node ran is thus no reason to compute anew behind it.
-        """
-        while True:
-            node = self.nodes[link.node]
-            passes = node.node_class.outputs[link.output].passes
-            if passes not in node.links:
-                return link
-            link = node.links[passes]
+def origins_of(nodes: Iterable[PlannedNode]) -> dict[Link, Link]:
+    """Where what comes through a link was made, for links to nodes that hand on what they are
+    given; every other link is its own origin. REQUIRES: each node stands behind those it needs."""
+    origins: dict[Link, Link] = {}
+    for node in nodes:
+        for number, output in enumerate(node.node_class.outputs):
+            if output.passes in node.links:
+                link = node.links[output.passes]
+                origins[Link(node.id, number)] = origins.get(link, link)
+    return origins
 
 
 def check(graph: Graph, models: ModelLists) -> Plan:
@@ -90,8 +90,8 @@ class _Check:
             self._check_node(self._graph.nodes[id_])
         for link, path in cycles:
             node = self._graph.nodes[link.by]
-            way = " -> ".join(path)
-            self._blame(node, link.input, f"leads back to where it began: {way}")
+            way = f": {' -> '.join(path)}" if path else ""
+            self._blame(node, link.input, f"leads back to where it began{way}")
         return self._plan
 
     def _is_known(self, node: GraphNode) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import hearth
 from hearth.headless import nodes_images, nodes_models, nodes_sampling
 from hearth.headless.checks import Plan, PlannedNode
+from hearth.headless.flow import Flow
 from hearth.headless.loaders import path_of
 from hearth.headless.out_of_memory import with_room
-from hearth.headless.run_models import ModelRef
 from hearth.headless.work import NodeFailedError, Place, RunState, Work, Writing
 
 Tensor = Any
@@ -110,12 +110,13 @@ class Executor:
         state = RunState(self._place, plan.graph.raw)
         record, before = RunRecord(), _last_event()
         signatures: dict[str, str] = {}
+        flow = Flow(list(plan.nodes.values()))
         try:
-            nodes = list(plan.nodes.values())
-            for place, node in enumerate(nodes):
-                signatures[node.id] = self._signature(plan, node, signatures)
+            for node in flow.nodes:
+                signatures[node.id] = self._signature(node, signatures, flow)
                 record.nodes.append(self._run_node(node, state, signatures))
-                state.models.keep_only(self._needed_by(nodes[place + 1 :], signatures))
+                outputs = self._outputs[signatures[node.id]]
+                state.models.keep_only(flow.needed_after(node, outputs))
         finally:
             state.models.close()
             kept = set(signatures.values())
@@ -146,21 +147,11 @@ class Executor:
         self._listener.ended(node, seconds)
         return NodeRecord(node.id, node.class_name, seconds, unchanged=False)
 
-    def _needed_by(
-        self, nodes: Sequence[PlannedNode], signatures: Mapping[str, str]
-    ) -> Iterator[ModelRef]:
-        """Models that were named already and that these nodes, still to come, are linked to."""
-        for link in (link for node in nodes for link in node.links.values()):
-            if link.node in signatures:
-                output = self._outputs[signatures[link.node]][link.output]
-                if isinstance(output, ModelRef):
-                    yield output
-
-    def _signature(self, plan: Plan, node: PlannedNode, signatures: Mapping[str, str]) -> str:
+    def _signature(self, node: PlannedNode, signatures: Mapping[str, str], flow: Flow) -> str:
         """Equal for what gives equal outputs: the node, its values, all that leads to it, files."""
         parts: list[Any] = [node.class_name, sorted(node.values.items())]
         for name, link in sorted(node.links.items()):
-            made = plan.origin(link)
+            made = flow.origin(link)
             parts.append([name, signatures[made.node], made.output])
         path = path_of(node.class_name, node.values, self._place.models)
         if path is not None:

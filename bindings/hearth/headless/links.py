@@ -12,6 +12,7 @@ from hearth.headless.graph import Graph
 from hearth.headless.node_table import ANY, NODES, Input
 
 _SHOWN = 4
+_SHOWN_CIRCLES, _SHOWN_NODES = 20, 12
 _NO_MORE: tuple[str, None] = ("", None)
 
 
@@ -60,7 +61,8 @@ class Links:
         return link
 
     def order(self, outputs: Iterable[str]) -> tuple[list[str], list[tuple[Closing, list[str]]]]:
-        """What the output nodes need, each behind its own needs; and the circles there are."""
+        """What the output nodes need, each behind its own needs; and the circles there are, with
+        the way that the first of them go."""
         done: dict[str, None] = {}
         cycles: list[tuple[Closing, list[str]]] = []
         for output in outputs:
@@ -75,9 +77,8 @@ class Links:
                     path.popitem()
                     done.setdefault(node)
                 elif source in path:
-                    nodes = list(path)
-                    circle = [*nodes[nodes.index(source) :], source]
-                    cycles.append((Closing(node, name), circle))
+                    way = _circle(path, source) if len(cycles) < _SHOWN_CIRCLES else []
+                    cycles.append((Closing(node, name), way))
                 elif source not in done:
                     stack.append((source, iter(self._sources(source))))
                     path[source] = None
@@ -159,3 +160,10 @@ class Links:
             return self._link(value)
         except LinkFault:
             return ""
+
+
+def _circle(path: Iterable[str], begin: str) -> list[str]:
+    nodes = list(path)
+    way = [*nodes[nodes.index(begin) :], begin]
+    half = _SHOWN_NODES // 2
+    return way if len(way) <= _SHOWN_NODES else [*way[:half], "…", *way[-half:]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hearth.check import tensor_names
 from hearth.errors import HearthError
-from hearth.headless.checks import Plan, PlannedNode
+from hearth.headless.checks import Plan, PlannedNode, origins_of
 from hearth.headless.faults import Fault, quoted
 from hearth.headless.loaders import Loader, loader_of_class
 from hearth.headless.model_lists import ModelLists
@@ -56,8 +56,9 @@ def faults_of_files(plans: Sequence[Plan], models: ModelLists) -> list[Fault]:
     """
     found: list[Fault] = []
     for plan in plans:
+        used = _used_types(plan)
         for node in plan.nodes.values():
-            for file in _files(plan, node, models):
+            for file in _files(node, used.get(node.id, set()), models):
                 wrong = _wrong_about(file, _names(file.path, _stamp(file.path)))
                 if wrong:
                     found.append(Fault(wrong, node.id, node.class_name, file.input))
@@ -73,7 +74,7 @@ class _File:
     """What has to be in it."""
 
 
-def _files(plan: Plan, node: PlannedNode, models: ModelLists) -> Iterator[_File]:
+def _files(node: PlannedNode, used: set[str], models: ModelLists) -> Iterator[_File]:
     class_name, values, input_ = node.class_name, node.values, ""
     if class_name == "HearthPrewarm":
         if not {"model", "options"} <= values.keys():
@@ -84,17 +85,25 @@ def _files(plan: Plan, node: PlannedNode, models: ModelLists) -> Iterator[_File]
     if loader is None:
         return
     path = models.path(loader.list_name, values[loader.field])
-    yield _File(path, input_ or loader.field, _wanted(plan, node, loader))
+    yield _File(path, input_ or loader.field, _wanted(loader, used))
 
 
-def _wanted(plan: Plan, node: PlannedNode, loader: Loader) -> tuple[str, ...]:
+def _used_types(plan: Plan) -> dict[str, set[str]]:
+    """By node, of its outputs that something takes, also by way of nodes that hand it on."""
+    origins = origins_of(plan.nodes.values())
+    found: dict[str, set[str]] = {}
+    for link in (link for each in plan.nodes.values() for link in each.links.values()):
+        made = origins.get(link, link)
+        type_ = plan.nodes[made.node].node_class.outputs[made.output].type
+        found.setdefault(made.node, set()).add(type_)
+    return found
+
+
+def _wanted(loader: Loader, used: set[str]) -> tuple[str, ...]:
     if loader.kind != "checkpoint":
         return (loader.kind,)
-    links = [link for each in plan.nodes.values() for link in each.links.values()]
-    made = [link for link in map(plan.origin, links) if link.node == node.id]
-    types = {node.node_class.outputs[link.output].type for link in made}
     # The engine takes no checkpoint without a transformer, whatever is used of it.
-    further = [kind for type_, kind in _OF_OUTPUTS.items() if type_ in types]
+    further = [kind for type_, kind in _OF_OUTPUTS.items() if type_ in used]
     return ("diffusion_model", *further)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,10 @@ from hearth.headless import graph, needs, settings
 from hearth.headless.checks import Plan, check
 from hearth.headless.device_faults import faults_of_device
 from hearth.headless.faults import Fault, RefusedError
+from hearth.headless.loaders import path_of
 from hearth.headless.model_files import faults_of_files
 from hearth.headless.model_lists import FOLDERS, ModelLists
-from hearth.headless.whole_files import is_stream
+from hearth.headless.places import faults_of_overwriting, faults_of_places, faults_of_prefixes
 from hearth.text_files import read_config
 
 _SAMPLERS = ("KSampler", "KSamplerAdvanced", "HearthKSampler", "HearthKSamplerAdvanced")
@@ -44,6 +44,18 @@ class Request:
     """cpu or cuda; None: a GPU where there is one."""
     numbers: Literal["parity", "fast", "fp8"] = "fast"
     """On a GPU; as engine.Numbers, which would import torch."""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Those that are written, by their option; images have names of their own."""
+        named = {"--latent-out": self.latent_out, "--json": self.report}
+        return {option: path for option, path in named.items() if path is not None}
+
+    @property
+    def added_bytes(self) -> int:
+        """What a run's latents add to the name where there are several runs."""
+        is_one = self.repeat == 1 and len(self.workflows) == 1 and self.prompts is None
+        return 0 if is_one else len("_00001_")
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,8 @@ def prepare(request: Request) -> Job:
         faults.append(Fault("--latent-out: no sampler is there whose latents could be written"))
     if job.models.is_there:
         faults += faults_of_files(whole, job.models)
+        faults += faults_of_overwriting(request.files, _read_by(request, whole, job.models))
+    faults += faults_of_prefixes(whole, request.out)
     faults += needs.missing_packages(whole, writes_latents=writes_latents)
     faults += _config_faults(job) + faults_of_device(request.device, request.numbers)
     job.tokenizer, further = needs.tokenizer_for(whole, job.prompts, request.tokenizer)
@@ -147,23 +161,26 @@ def _places(request: Request) -> list[Fault]:
         faults.append(
             Fault(f"--models: {request.models} is no models folder; it has none of {folders}")
         )
-    faults += _unwritable("--out", request.out)
-    for name, path in (("--latent-out", request.latent_out), ("--json", request.report)):
-        if path is None or is_stream(path):
-            continue
-        faults += _unwritable(name, path.parent)
-        if os.path.isdir(path):
-            faults.append(Fault(f"{name}: {path} is a folder, not a file"))
+    faults += faults_of_places(request.out, request.files, request.added_bytes)
     if request.latent_out is not None and request.latent_out.suffix != ".safetensors":
         faults.append(Fault(f"--latent-out: {request.latent_out.name} has to end in .safetensors"))
     return faults
+
+
+def _read_by(request: Request, whole: list[Plan], models: ModelLists) -> Iterator[Path]:
+    named = (*request.workflows, request.prompts, request.tokenizer, request.config)
+    yield from (path for path in named if path is not None)
+    for node in (node for plan in whole for node in plan.nodes.values()):
+        path = path_of(node.class_name, node.values, models)
+        if path is not None:
+            yield path
 
 
 def _config_faults(job: Job) -> list[Fault]:
     path = job.request.config
     if path is None:
         return []
-    name = f"{job.request.config_named_by} {path.name}"
+    name = f"{job.request.config_named_by} {path}"
     try:
         job.config = read_config(path)
     except OSError as error:
@@ -174,21 +191,6 @@ def _config_faults(job: Job) -> list[Fault]:
     # A fault of the file as a whole is at no place in it.
     parts = [[name, one["pointer"], one["message"]] for one in found]
     return [Fault(": ".join(filter(None, each))) for each in parts]
-
-
-def _unwritable(name: str, folder: Path) -> list[Fault]:
-    """A folder that is not there is made, so the nearest one above it counts. It is tried: root may
-    write everywhere, and still not to a file system that is read-only or makes its own files."""
-    place = folder.absolute()
-    while not os.path.exists(place) and place != place.parent:
-        place = place.parent
-    if not os.path.isdir(place):
-        return [Fault(f"{name}: {place} is a file, so nothing can be written below it")]
-    try:
-        with tempfile.TemporaryDirectory(prefix=".hearth.", dir=place):
-            return []
-    except OSError as error:
-        return [Fault(f"{name}: nothing can be written to {place}: {error.strerror or error}")]
 
 
 def _samples(plan: Plan) -> bool:

@@ -112,4 +112,4 @@ def _fault(setting: str, text: str) -> Fault:
 
 
 def _refused(path: Path, text: str) -> RefusedError:
-    return RefusedError([Fault(f"--prompts {path.name}: {text}")])
+    return RefusedError([Fault(f"--prompts {path}: {text}")])
