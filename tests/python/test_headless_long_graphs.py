@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest_plugins = ["headless_refused"]
 pytest.importorskip("headless_refused")
+pytest.importorskip("torch", reason="models are torch's")
 
 import headless_graphs as graphs  # noqa: E402
 from headless_graphs import node  # noqa: E402
 from headless_refused import Run  # noqa: E402
-from hearth.headless.checks import check  # noqa: E402
+from hearth.engine import ModelFile  # noqa: E402
+from hearth.headless.checks import PlannedNode, check  # noqa: E402
+from hearth.headless.flow import Flow  # noqa: E402
 from hearth.headless.graph import parse  # noqa: E402
 from hearth.headless.links import Link, Links  # noqa: E402
 from hearth.headless.model_lists import ModelLists  # noqa: E402
+from hearth.headless.run_models import ModelRef  # noqa: E402
 
 
 def test_each_link_of_a_long_chain_is_followed_a_few_times_only(
@@ -56,3 +61,26 @@ def test_circles_without_number_are_told_in_a_screen_of_lines(refused: Run, plac
     assert lines[-1] == "hearth: 1401 more such lines"
     assert max(map(len, lines)) < 200
     assert any(" -> … -> " in line for line in lines)
+
+
+class CountedLinks(dict[str, Link]):
+    """Counts how often a node's links are looked through."""
+
+    looked = 0
+
+    def values(self) -> Any:
+        CountedLinks.looked += 1
+        return super().values()
+
+
+def test_what_is_still_needed_is_known_without_a_look_at_all_that_is_to_come() -> None:
+    count = 500
+    nodes = [PlannedNode("load", "UNETLoader")]
+    for number in range(count):
+        link = CountedLinks(model=Link(nodes[-1].id, 0))
+        nodes.append(PlannedNode(f"pin{number}", "HearthPin", links=link))
+    flow, model = Flow(nodes), ModelRef(ModelFile("diffusion_model", "UNETLoader", "a", ()), "cpu")
+    needed = [flow.needed_after(node, (model,)) for node in nodes]
+    assert needed == [[model]] * count + [[]]
+    assert flow.origin(Link(nodes[-1].id, 0)) == Link("load", 0)
+    assert CountedLinks.looked < 3 * count

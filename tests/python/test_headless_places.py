@@ -81,5 +81,14 @@ def test_a_preview_needs_its_own_folder(refused: Run, place: Path) -> None:
     assert lines == [f"hearth: node 20 (PreviewImage): {why}"]
 
 
+def test_what_a_prewarm_node_names_is_not_written_over(refused: Run, place: Path) -> None:
+    prewarm = node("HearthPrewarm", model="diffusion_models/z_image_b.safetensors")
+    latents = ("--latent-out", "models/diffusion_models/z_image_b.safetensors")
+    code, lines = refused(with_node("20", prewarm), *models_of(place), *latents)
+    assert code == 2
+    assert len(lines) == 1, lines
+    assert "--latent-out: " in lines[0] and "is read by this run" in lines[0]
+
+
 def models_of(place: Path) -> tuple[str, str]:
     return "--models", str(place / "models")

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="pins are torch tensors")
+
+from fakes.sliced_file import SlicedFile  # noqa: E402
 
 from comfy_nodes.patch_pins import Patched, PatchPins  # noqa: E402
 
 _ALIGNMENT = 1024
 
 
-class _FileSlice(NamedTuple):
-    file_ref: int
-    lock: object
-    offset: int
-    size: int
+class _File(SlicedFile):
+    """The file of a LoRA."""
 
-
-class _File:
-    """Random bytes, and tensors that carry where among them they lie."""
-
-    def __init__(self, path: Path) -> None:
-        self.bytes = torch.randint(0, 255, (1 << 16,), dtype=torch.uint8)
-        path.write_bytes(bytes(self.bytes.tolist()))
-        self.descriptor = os.open(path, os.O_RDONLY)
-        self.asked = 0
-
-    def tensor(self, offset: int, *shape: int) -> Any:
-        size = torch.Size(shape).numel()
-        content = self.bytes[offset : offset + size].clone().view(shape)
-        slice_ = _FileSlice(self.descriptor, None, offset, size)
-        content.untyped_storage()._comfy_tensor_file_slice = slice_
-        return content
+    asked = 0
 
     def find(self, descriptor: int) -> Any:
         self.asked += 1
         return self if descriptor == self.descriptor else None
-
-    def pieces(self, offset: int, size: int) -> list[Any]:
-        return [self.bytes[offset : offset + size]]
 
 
 class _Adapter:
@@ -87,7 +67,7 @@ class _Patch:
 def file(tmp_path: Path) -> Iterator[_File]:
     made = _File(tmp_path / "lora.bin")
     yield made
-    os.close(made.descriptor)
+    made.close()
 
 
 def _model(*patches: Any, signature: object = None) -> Any:
@@ -100,7 +80,7 @@ def _model(*patches: Any, signature: object = None) -> Any:
 
 
 def _lora(file: _File, offset: int) -> _Adapter:
-    up, down = file.tensor(offset + 600, 30, 10), file.tensor(offset, 10, 60)
+    up, down = file.tensor(offset + 600, (30, 10)), file.tensor(offset, (10, 60))
     return _Adapter({"a"}, (up, down, 8.0, None, None, None))
 
 
@@ -120,8 +100,8 @@ def _as_comfyui_packs(patch: _Patch) -> Any:
 
 def test_a_copy_from_a_patchs_pin_is_what_comfyui_packs(file: _File) -> None:
     one = _Patch(_lora(file, 0))
-    several = _Patch(_lora(file, 3000), ("diff", (file.tensor(8000, 100),)), _lora(file, 9000))
-    several.patches[several.key][1] = (1.0, (file.tensor(8000, 100),), 1.0, None, None)
+    several = _Patch(_lora(file, 3000), ("diff", (file.tensor(8000, (100,)),)), _lora(file, 9000))
+    several.patches[several.key][1] = (1.0, (file.tensor(8000, (100,)),), 1.0, None, None)
     found = PatchPins(_ALIGNMENT, file.find).give(_model(one, several))
     assert found == Patched(2, one.memory_required() + several.memory_required(), 0)
     for patch in (one, several):
@@ -165,7 +145,7 @@ def test_patches_of_no_file_are_left_to_comfyui(file: _File) -> None:
 
 
 def test_a_patch_of_one_tensor_of_any_size_gets_one(file: _File) -> None:
-    patch = _Patch((file.tensor(100, 33, 3),))
+    patch = _Patch((file.tensor(100, (33, 3)),))
     assert PatchPins(_ALIGNMENT, file.find).give(_model(patch)).patches == 1
     assert torch.equal(_packed(_pin(patch)), file.bytes[100 : 100 + 99])
 

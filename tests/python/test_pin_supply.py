@@ -5,42 +5,27 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="pins are torch tensors")
+
+from fakes.sliced_file import SlicedFile  # noqa: E402
 
 from comfy_nodes.pin_supply import PinSupply  # noqa: E402
 
 _ALIGNMENT = 1024
 
 
-class _FileSlice(NamedTuple):
-    file_ref: int
-    lock: object
-    offset: int
-    size: int
+class _Weights(SlicedFile):
+    """The file of a model, registered in ranges."""
 
-
-class _Weights:
-    """A file of bytes, and tensors that carry where in it they lie."""
-
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.range_bytes = 1 << 30
-        self.bytes = torch.randint(0, 255, (size,), dtype=torch.uint8)
-        path.write_bytes(bytes(self.bytes.tolist()))
-        self.descriptor = os.open(path, os.O_RDONLY)
         state = os.fstat(self.descriptor)
         self.identity = (state.st_dev, state.st_ino)
-
-    def tensor(self, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:
-        size = torch.Size(shape).numel() * dtype.itemsize
-        content = self.bytes[offset : offset + size].clone().view(dtype).view(shape)
-        content.untyped_storage()._comfy_tensor_file_slice = _FileSlice(
-            self.descriptor, None, offset, size
-        )
-        return content
 
     def find(self, device: int, inode: int) -> Any:
         return self if (device, inode) == self.identity else None
@@ -57,9 +42,9 @@ class _Weights:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Any:
-    made = _Weights(tmp_path / "weights.bin", 1 << 16)
+    made = _Weights(tmp_path / "weights.bin")
     yield made
-    os.close(made.descriptor)
+    made.close()
 
 
 def _linear(weights: _Weights, offset: int, *, bias: bool, dynamic: bool = True) -> Any:
@@ -160,7 +145,7 @@ def test_weights_that_are_not_what_the_file_says_are_left_to_comfyui(weights: _W
 
 
 def test_weights_of_another_file_are_left_to_comfyui(weights: _Weights, tmp_path: Path) -> None:
-    other = _Weights(tmp_path / "other.bin", 4096)
+    other = _Weights(tmp_path / "other.bin")
     root = torch.nn.Sequential(_linear(other, 0, bias=False))
     assert PinSupply(_ALIGNMENT).give(root, weights.find).left_to_comfyui == 1
     os.close(other.descriptor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,12 @@ def faults_of_files(plans: Sequence[Plan], models: ModelLists) -> list[Fault]:
                 if wrong:
                     found.append(Fault(wrong, node.id, node.class_name, file.input))
     return list(dict.fromkeys(found))
+
+
+def paths_of(plans: Iterable[Plan], models: ModelLists) -> Iterator[Path]:
+    """Of the files that loaders and prewarm nodes name. REQUIRES: the plans have no faults."""
+    for node in (node for plan in plans for node in plan.nodes.values()):
+        yield from (file.path for file in _files(node, set(), models))
 
 
 @dataclass(frozen=True)

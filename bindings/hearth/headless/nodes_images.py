@@ -12,6 +12,7 @@ from hearth import zimage
 from hearth.errors import HearthError
 from hearth.headless.image_writer import ImageFile
 from hearth.headless.images import find_series, host_bytes
+from hearth.headless.prefixes import PREVIEWS
 from hearth.headless.work import Work
 
 _PREVIEW = "ComfyUI_temp"
@@ -39,7 +40,7 @@ def save_image(work: Work) -> tuple[Any, ...]:
 
 def preview_image(work: Work) -> tuple[Any, ...]:
     """PreviewImage: into the folder `temp` of the output folder."""
-    return _save(work, work.run.place.out / "temp", _PREVIEW)
+    return _save(work, work.run.place.out / PREVIEWS, _PREVIEW)
 
 
 def _save(work: Work, folder: Path, prefix: str) -> tuple[Any, ...]:

@@ -6,7 +6,9 @@ import os
 import time
 
 _ENDING = "_00001_.png"
-_MAX_NAME_BYTES = 255
+PREVIEWS = "temp"
+"""The folder for them, in that for images."""
+MAX_NAME_BYTES = 255
 """Of one name in a folder, on every file system that is usual on Linux."""
 
 
@@ -40,4 +42,4 @@ def bytes_too_many(prefix: str, size: tuple[int, int]) -> int:
     *folders, name = os.path.normpath(filled(prefix, size)).split(os.sep)
     file = name.replace("%batch_num%", "0") + _ENDING
     longest = max(len(each.encode(errors="replace")) for each in (*folders, file))
-    return max(0, longest - _MAX_NAME_BYTES)
+    return max(0, longest - MAX_NAME_BYTES)

@@ -15,8 +15,7 @@ from hearth.headless import graph, needs, settings
 from hearth.headless.checks import Plan, check
 from hearth.headless.device_faults import faults_of_device
 from hearth.headless.faults import Fault, RefusedError
-from hearth.headless.loaders import path_of
-from hearth.headless.model_files import faults_of_files
+from hearth.headless.model_files import faults_of_files, paths_of
 from hearth.headless.model_lists import FOLDERS, ModelLists
 from hearth.headless.places import faults_of_overwriting, faults_of_places, faults_of_prefixes
 from hearth.text_files import read_config
@@ -170,10 +169,7 @@ def _places(request: Request) -> list[Fault]:
 def _read_by(request: Request, whole: list[Plan], models: ModelLists) -> Iterator[Path]:
     named = (*request.workflows, request.prompts, request.tokenizer, request.config)
     yield from (path for path in named if path is not None)
-    for node in (node for plan in whole for node in plan.nodes.values()):
-        path = path_of(node.class_name, node.values, models)
-        if path is not None:
-            yield path
+    yield from paths_of(whole, models)
 
 
 def _config_faults(job: Job) -> list[Fault]:
